@@ -13,31 +13,20 @@ pub const LINE: usize = 64;
 /// Bytes of a huge page.
 const HUGE: usize = 2 << 20;
 
-/// The pages of an array.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Pages {
-    /// 2 MiB, where the system has them.
-    Huge,
-    /// 4 KiB.
-    Small,
-}
-
-/// Bytes that begin on a cache line.
+/// Bytes that begin on a huge page, and lie in such pages where the system has them.
 pub struct Lines {
     memory: *mut u8,
     layout: Layout,
 }
 
 impl Lines {
-    fn of(bytes: &[u8], pages: Pages) -> Self {
+    fn of(bytes: &[u8]) -> Self {
         let layout = Layout::from_size_align(bytes.len().next_multiple_of(HUGE).max(HUGE), HUGE).expect("a size");
         // SAFETY: the layout is not empty; the advice and the copy stay within the memory.
         unsafe {
             let memory = alloc(layout);
             assert!(!memory.is_null(), "no memory");
-            if pages == Pages::Huge {
-                libc::madvise(memory.cast(), layout.size(), libc::MADV_HUGEPAGE);
-            }
+            libc::madvise(memory.cast(), layout.size(), libc::MADV_HUGEPAGE);
             memory.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
             Self { memory, layout }
         }
@@ -66,31 +55,25 @@ pub struct Flat {
     pub stride: usize,
     codes: Lines,
     signs: Lines,
-    /// The rows of links again, with the line of signs of each neighbour; its node is at [`NODE`].
-    fused: Lines,
-    /// Root mean square error of [`crate::kernels::Query::sign`] times the factor of a row, for a
-    /// query of length 1.
+    /// Root mean square error of what signs and factor estimate, for a query of length 1.
     pub sign_error: f32,
 }
 
-/// Where the factor is in the line of a row's signs: after 384 bits.
+/// Where the two factors are in the line of a row's signs: after 384 bits. The first is that of the
+/// signs, the second the first times the number of ones.
 pub const FACTOR: usize = 48;
 
-/// Where the node is in a line of a fused row.
-pub const NODE: usize = 52;
-
 impl Flat {
-    /// Copy the arrays of an index. The links lie in pages of this size, all else in huge ones.
-    pub fn of(parts: &Parts, links_in: Pages) -> Self {
+    /// Copy the arrays of an index.
+    pub fn of(parts: &Parts) -> Self {
         let links: Vec<u8> = parts.links().iter().flat_map(|link| link.to_le_bytes()).collect();
         let (degree, stride) = (parts.degree(), parts.stride());
         assert!(degree * 4 % LINE == 0 && stride % LINE == 0, "rows are whole cache lines");
         let codes = parts.codes();
         let (signs, sign_error) = signs(&codes, stride);
-        let fused = fused(&links, &signs);
-        let (links, codes) = (Lines::of(&links, links_in), Lines::of(&codes, Pages::Huge));
-        let (signs, fused) = (Lines::of(&signs, Pages::Huge), Lines::of(&fused, Pages::Huge));
-        Self { len: parts.len(), degree, links, stride, codes, signs, fused, sign_error }
+        let (links, codes) = (Lines::of(&links), Lines::of(&codes));
+        let signs = Lines::of(&signs);
+        Self { len: parts.len(), degree, links, stride, codes, signs, sign_error }
     }
 
     /// Where the line of a node's signs begins.
@@ -109,12 +92,6 @@ impl Flat {
         }
     }
 
-    /// Where the fused row of a node begins: a line a neighbour.
-    #[inline(always)]
-    pub fn fused(&self, node: u32) -> *const u8 {
-        self.fused.as_ptr().wrapping_add(node as usize * self.degree * LINE)
-    }
-
     /// Where the codes of a node begin.
     #[inline(always)]
     pub fn codes(&self, node: u32) -> *const u8 {
@@ -122,11 +99,11 @@ impl Flat {
     }
 }
 
-/// A line for each row: a bit for each code, 1 if it is above the middle, and the factor that makes
+/// A line for each row: a bit for each code, 1 if it is above the middle, and the factors that make
 /// the product of the signs with a query an unbiased estimate of that of the codes (RaBitQ). And the
 /// error of that estimate for queries of length 1, in any direction across the row.
 fn signs(codes: &[u8], stride: usize) -> (Vec<u8>, f32) {
-    let mut lines = vec![0; codes.len() / stride * LINE];
+    let mut lines = vec![0_u8; codes.len() / stride * LINE];
     let mut squares = 0.0_f64;
     for (row, line) in codes.chunks_exact(stride).zip(lines.chunks_exact_mut(LINE)) {
         let (mut size, mut sum) = (0.0_f32, 0.0_f32);
@@ -145,22 +122,11 @@ fn signs(codes: &[u8], stride: usize) -> (Vec<u8>, f32) {
         }
         let dim = 2 * row.len();
         let factor = size / sum;
+        let ones: u32 = line.iter().map(|byte| byte.count_ones()).sum();
         line[FACTOR..FACTOR + 4].copy_from_slice(&factor.to_le_bytes());
+        line[FACTOR + 4..FACTOR + 8].copy_from_slice(&(factor * ones as f32).to_le_bytes());
         // What is left of the row beside its signs, in each direction.
         squares += f64::from((factor * factor * dim as f32 - size) / (dim as f32 - 1.0));
     }
     (lines, (squares / (codes.len() / stride) as f64).sqrt() as f32)
-}
-
-/// The line of signs of each neighbour in each row of links, with its node.
-fn fused(links: &[u8], signs: &[u8]) -> Vec<u8> {
-    let mut lines = vec![0; links.len() / 4 * LINE];
-    for (link, line) in links.chunks_exact(4).zip(lines.chunks_exact_mut(LINE)) {
-        let node = u32::from_le_bytes([link[0], link[1], link[2], link[3]]);
-        if node != NONE {
-            line.copy_from_slice(&signs[node as usize * LINE..][..LINE]);
-        }
-        line[NODE..NODE + 4].copy_from_slice(link);
-    }
-    lines
 }

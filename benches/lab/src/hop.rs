@@ -4,20 +4,29 @@ use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
 use crate::flat::{Flat, LINE, NONE};
 
-/// Gather the neighbours that the walk meets for the first time; return their number.
+/// The nodes that a walk has met: those with its stamp.
+pub struct Met<'a> {
+    pub stamps: &'a mut [u8],
+    pub stamp: u8,
+}
+
+/// Gather the neighbours in a row that were not met, and mark them if told to; return their number.
 #[inline(always)]
-pub fn meet(row: &[u32], stamps: &mut [u8], stamp: u8, fresh: &mut [u32]) -> usize {
+pub fn gather(row: &[u32], met: &mut Met<'_>, fresh: &mut [u32], mark: bool) -> usize {
+    assert!(row.len() <= fresh.len(), "room for a row");
     let mut count = 0;
     for &other in row {
         if other == NONE {
             break;
         }
-        // SAFETY: links are nodes, each of which has a stamp; `fresh` has room for a row.
+        // SAFETY: links are nodes, each of which has a stamp; there is room for a row.
         unsafe {
-            let met = stamps.get_unchecked_mut(other as usize);
+            let stamp = met.stamps.get_unchecked_mut(other as usize);
             *fresh.get_unchecked_mut(count) = other;
-            count += usize::from(*met != stamp);
-            *met = stamp;
+            count += usize::from(*stamp != met.stamp);
+            if mark {
+                *stamp = met.stamp;
+            }
         }
     }
     count

@@ -1,4 +1,4 @@
-//! Products of 4-bit codes and a query, several rows at a time, with AVX-512 and VNNI.
+//! Products of 4-bit codes and a query, one row or four at a time, with AVX-512 and VNNI.
 //!
 //! A row of 384 codes is three blocks of 64 bytes; the query is six registers, loaded once for all
 //! rows. The sums of several rows are reduced together.
@@ -47,28 +47,6 @@ impl<const BLOCKS: usize> Query<BLOCKS> {
                 sums[1] = _mm512_dpbusd_epi32(sums[1], _mm512_and_si512(_mm512_srli_epi16::<4>(pair), low_half), *high);
             }
             _mm512_add_epi32(sums[0], sums[1])
-        }
-    }
-
-    /// The sum of the query's codes where the bits of a row are 1, minus that where they are 0;
-    /// `sum` is that of all of them.
-    ///
-    /// # Safety
-    ///
-    /// The machine has AVX-512 with VNNI, and the row has 16 bytes for each block.
-    #[inline(always)]
-    pub unsafe fn sign(&self, bits: *const u8, sum: i32) -> i32 {
-        // SAFETY: as the caller promises.
-        unsafe {
-            let ones = _mm512_set1_epi8(1);
-            let mut sums = [_mm512_setzero_si512(); 2];
-            for (at, [low, high]) in self.0.iter().enumerate() {
-                let masks = bits.cast::<u64>().add(2 * at);
-                sums[0] = _mm512_dpbusd_epi32(sums[0], _mm512_maskz_mov_epi8(masks.read_unaligned(), ones), *low);
-                let mask = masks.add(1).read_unaligned();
-                sums[1] = _mm512_dpbusd_epi32(sums[1], _mm512_maskz_mov_epi8(mask, ones), *high);
-            }
-            2 * _mm512_reduce_add_epi32(_mm512_add_epi32(sums[0], sums[1])) - sum
         }
     }
 

@@ -14,6 +14,7 @@ mod kernels;
 mod npy;
 mod plain;
 mod pool;
+mod stream;
 mod walk;
 
 use std::collections::HashSet;
@@ -24,9 +25,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use tiercel_index::lab::{Parts, Room};
-use tiercel_index::{Dtype, Index, Metric, Options, SearchSettings, Storage, Work};
+use tiercel_index::{CodecKind, Dtype, Index, Metric, Options, SearchSettings, Storage, Work};
 
-use flat::{Flat, Pages};
+use flat::Flat;
 use walk::{Counts, Scratch, VARIANTS, Variant, walk};
 
 const K: usize = 10;
@@ -119,8 +120,8 @@ struct Row {
 }
 
 fn run(given: &Arguments) -> Result<(), String> {
-    if !is_x86_feature_detected!("avx512vnni") || !is_x86_feature_detected!("avx512bw") {
-        return Err("expected a machine with AVX-512 and VNNI".to_owned());
+    if !has_instructions() {
+        return Err("expected a machine with AVX-512, VNNI and VPOPCNTDQ".to_owned());
     }
     let base = npy::read(&given.base, given.count)?;
     let queries = npy::read(&given.queries, given.asked)?;
@@ -134,17 +135,16 @@ fn run(given: &Arguments) -> Result<(), String> {
     let truth = truth.ids.chunks(K).map(|ids| ids.iter().copied().collect()).collect();
     let asked = Asked { queries: queries.values, dim: queries.dim, truth, warm: given.warm };
     let parts = Parts::of(&index);
-    let (flat, small) = (Flat::of(&parts, Pages::Huge), Flat::of(&parts, Pages::Small));
+    let flat = Flat::of(&parts);
     let mut rows: Vec<Row> = Vec::new();
     for _ in 0..given.rounds {
         for &ef in &given.ef {
             keep_best(&mut rows, library(&index, &asked, ef, &alone)?);
             for variant in VARIANTS {
-                let flat = if variant.small_pages { &small } else { &flat };
                 let row = match base.dim {
-                    384 => of_variant::<3>(&parts, flat, &asked, variant, ef),
-                    256 => of_variant::<2>(&parts, flat, &asked, variant, ef),
-                    128 => of_variant::<1>(&parts, flat, &asked, variant, ef),
+                    384 => of_variant::<3>(&parts, &flat, &asked, variant, ef),
+                    256 => of_variant::<2>(&parts, &flat, &asked, variant, ef),
+                    128 => of_variant::<1>(&parts, &flat, &asked, variant, ef),
                     dim => return Err(format!("expected 128, 256 or 384 dimensions, got {dim}")),
                 };
                 keep_best(&mut rows, row);
@@ -155,12 +155,19 @@ fn run(given: &Arguments) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether the machine has what [`walk`] needs.
+fn has_instructions() -> bool {
+    is_x86_feature_detected!("avx512vnni")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vpopcntdq")
+}
+
 fn built(given: &Arguments, base: &npy::Matrix, work: &Work<'_>) -> Result<Index, String> {
     let options = Options {
         dim: base.dim,
         metric: given.metric,
         dtype: Dtype::F32,
-        storage: Storage::Auto,
+        storage: Storage::Codes(CodecKind::Sq4),
         m: given.m,
         ef_construction: given.construction,
         seed: 0,

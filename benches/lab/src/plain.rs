@@ -1,30 +1,28 @@
 //! The walk of the library over plain arrays, and its variants.
 
-use core::arch::x86_64::_mm_storeu_si128;
+use core::arch::x86_64::{_mm_storeu_si128, _mm512_cmpgt_epi32_mask, _mm512_loadu_si512, _mm512_set1_epi32};
 
 use crate::flat::{Flat, NONE};
-use crate::hop::{meet, prefetch_codes, prefetch_row};
+use crate::hop::{Met, gather, prefetch_codes, prefetch_row};
 use crate::kernels::Query;
 use crate::pool::{Pool, candidate, node_of};
+use crate::stream::PADDING;
 use crate::walk::{Counts, Scratch};
 
-/// Codes prefetched ahead of the one being compared, as in the library.
-const AHEAD: usize = 12;
+/// Nodes prefetched ahead of the one being compared, as in the library.
+const AHEAD: usize = 8;
 
-/// Walk as the constants say; `WIDTH` candidates are expanded at a time.
+/// The same for a walk without a stream.
+const BURST: usize = 12;
+
+/// Walk with a steady stream of prefetches; `FOURS` compares four rows a call.
 ///
 /// # Safety
 ///
 /// The machine has AVX-512 with VNNI; the codes of the query and of the graph have 128 values for
 /// each block.
 #[inline(always)]
-pub unsafe fn run<
-    const BLOCKS: usize,
-    const FOURS: bool,
-    const AT_ONCE: bool,
-    const MERGE: bool,
-    const WIDTH: usize,
->(
+pub unsafe fn streamed<const BLOCKS: usize, const FOURS: bool>(
     flat: &Flat,
     codes: &[i8],
     start: (u32, i32),
@@ -35,41 +33,151 @@ pub unsafe fn run<
     // SAFETY: as the caller promises.
     let query = unsafe { Query::<BLOCKS>::load(codes) };
     scratch.begin(flat, ef);
-    let Scratch { pool, stamps, stamp, fresh, keys, passed } = scratch;
-    let stamp = *stamp;
-    stamps[start.0 as usize] = stamp;
+    let Scratch { pool, stamps, stamp, stream, keys, .. } = scratch;
+    let mut met = Met { stamps, stamp: *stamp };
+    met.stamps[start.0 as usize] = *stamp;
     pool.insert(candidate(start.1, start.0));
-    let mut likely = NONE;
-    loop {
-        let (mut count, mut expanded) = (0, 0);
-        while expanded < WIDTH
-            && let Some(next) = pool.expand_next()
-        {
-            count += meet(flat.row(node_of(next)), stamps, stamp, &mut fresh[count..]);
-            expanded += 1;
-        }
-        if expanded == 0 {
-            return;
-        }
-        counts.hops += expanded as u64;
+    while let Some(next) = pool.expand_next() {
+        let was_likely = stream.expand(flat, Some(node_of(next)), pool, &mut met);
+        let (nodes, count) = stream.nodes();
+        counts.hops += 1;
         counts.distances += count as u64;
-        let fresh = &fresh[..count];
-        for &other in fresh.iter().take(if AT_ONCE { count } else { AHEAD }) {
-            prefetch_codes::<BLOCKS>(flat, other);
+        if !was_likely {
+            for &other in &nodes[..AHEAD] {
+                prefetch_codes::<BLOCKS>(flat, other);
+            }
         }
-        prefetch_coming::<BLOCKS>(flat, pool, stamps, stamp, &mut likely);
-        // SAFETY: as the caller promises; `keys` has room for all neighbours and three more.
+        // SAFETY: as the caller promises; enough nodes follow the current ones, and `keys` has room
+        // for all and a register more.
         unsafe {
-            if !FOURS {
-                insert_each::<BLOCKS, AT_ONCE>(flat, &query, fresh, pool, counts);
+            if FOURS {
+                compare_fours::<BLOCKS>(flat, &query, nodes, count, keys);
+                insert_passed(flat, nodes, count, keys, pool, counts);
                 continue;
             }
-            compare_fours::<BLOCKS, AT_ONCE>(flat, &query, fresh, keys);
+            let mut bound = pool.bound();
+            for at in 0..count {
+                let (other, ahead) = (*nodes.get_unchecked(at), *nodes.get_unchecked(at + AHEAD));
+                prefetch_codes::<BLOCKS>(flat, ahead);
+                let key = -query.one(flat.codes(other));
+                if key < bound {
+                    counts.inserted += 1;
+                    if pool.insert(candidate(key, other)) {
+                        prefetch_row(flat, other);
+                    }
+                    bound = pool.bound();
+                }
+            }
         }
-        if MERGE {
-            merge_passed(flat, fresh, keys, passed, pool, counts);
-        } else {
-            insert_passed(flat, fresh, keys, pool, counts);
+    }
+}
+
+/// Write the products of the current nodes to `keys`, four at a time; the last may be others'.
+///
+/// # Safety
+///
+/// As for [`streamed`]; [`PADDING`] nodes follow the current ones.
+#[inline(always)]
+unsafe fn compare_fours<const BLOCKS: usize>(
+    flat: &Flat,
+    query: &Query<BLOCKS>,
+    nodes: &[u32],
+    count: usize,
+    keys: &mut [i32],
+) {
+    assert!(nodes.len() >= count + PADDING && keys.len() >= count + 16);
+    for at in (0..count).step_by(4) {
+        for &other in &nodes[at + AHEAD..][..4] {
+            prefetch_codes::<BLOCKS>(flat, other);
+        }
+        let rows = [nodes[at], nodes[at + 1], nodes[at + 2], nodes[at + 3]];
+        let rows = [flat.codes(rows[0]), flat.codes(rows[1]), flat.codes(rows[2]), flat.codes(rows[3])];
+        // SAFETY: as the caller promises; there is room, as checked above.
+        unsafe { _mm_storeu_si128(keys.as_mut_ptr().add(at).cast(), query.four(rows)) };
+    }
+}
+
+/// Insert the nodes that pass the bound, which are found sixteen at a time.
+///
+/// # Safety
+///
+/// The machine has AVX-512; `products` has room for a register past the current ones.
+#[inline(always)]
+unsafe fn insert_passed(
+    flat: &Flat,
+    nodes: &[u32],
+    count: usize,
+    products: &[i32],
+    pool: &mut Pool,
+    counts: &mut Counts,
+) {
+    let mut bound = pool.bound();
+    for at in (0..count).step_by(16) {
+        let current = ((1_u32 << (count - at).min(16)) - 1) as u16;
+        // SAFETY: as the caller promises.
+        let mut passed = unsafe {
+            let some = _mm512_loadu_si512(products.as_ptr().add(at).cast());
+            if bound == i32::MAX { current } else { _mm512_cmpgt_epi32_mask(some, _mm512_set1_epi32(-bound)) & current }
+        };
+        while passed != 0 {
+            let here = at + passed.trailing_zeros() as usize;
+            passed &= passed - 1;
+            if -products[here] < bound {
+                counts.inserted += 1;
+                if pool.insert(candidate(-products[here], nodes[here])) {
+                    prefetch_row(flat, nodes[here]);
+                }
+                bound = pool.bound();
+            }
+        }
+    }
+}
+
+/// Walk as the library did before: prefetch all neighbours of the likely next node at once.
+///
+/// # Safety
+///
+/// As for [`streamed`].
+#[inline(always)]
+pub unsafe fn in_bursts<const BLOCKS: usize>(
+    flat: &Flat,
+    codes: &[i8],
+    start: (u32, i32),
+    ef: usize,
+    scratch: &mut Scratch,
+    counts: &mut Counts,
+) {
+    // SAFETY: as the caller promises.
+    let query = unsafe { Query::<BLOCKS>::load(codes) };
+    scratch.begin(flat, ef);
+    let Scratch { pool, stamps, stamp, fresh, .. } = scratch;
+    let mut met = Met { stamps, stamp: *stamp };
+    met.stamps[start.0 as usize] = *stamp;
+    pool.insert(candidate(start.1, start.0));
+    let mut likely = NONE;
+    while let Some(next) = pool.expand_next() {
+        let count = gather(flat.row(node_of(next)), &mut met, fresh, true);
+        let fresh = &fresh[..count];
+        counts.hops += 1;
+        counts.distances += count as u64;
+        for &other in fresh.iter().take(BURST) {
+            prefetch_codes::<BLOCKS>(flat, other);
+        }
+        prefetch_coming::<BLOCKS>(flat, pool, &met, &mut likely);
+        let mut bound = pool.bound();
+        for (at, &other) in fresh.iter().enumerate() {
+            if let Some(&ahead) = fresh.get(at + BURST) {
+                prefetch_codes::<BLOCKS>(flat, ahead);
+            }
+            // SAFETY: as the caller promises.
+            let key = -unsafe { query.one(flat.codes(other)) };
+            if key < bound {
+                counts.inserted += 1;
+                if pool.insert(candidate(key, other)) {
+                    prefetch_row(flat, other);
+                }
+                bound = pool.bound();
+            }
         }
     }
 }
@@ -77,116 +185,17 @@ pub unsafe fn run<
 /// Prefetch the codes around the candidate that will most likely be expanded next, and the row of
 /// the one after it.
 #[inline(always)]
-fn prefetch_coming<const BLOCKS: usize>(flat: &Flat, pool: &Pool, stamps: &[u8], stamp: u8, likely: &mut u32) {
+fn prefetch_coming<const BLOCKS: usize>(flat: &Flat, pool: &Pool, met: &Met<'_>, likely: &mut u32) {
     let mut coming = pool.unexpanded().map(node_of);
     if let Some(after) = coming.next().filter(|after| after != likely) {
         *likely = after;
         for &other in flat.row(after) {
-            if stamps.get(other as usize).is_some_and(|met| *met != stamp) {
+            if met.stamps.get(other as usize).is_some_and(|stamp| *stamp != met.stamp) {
                 prefetch_codes::<BLOCKS>(flat, other);
             }
         }
     }
     if let Some(after) = coming.next() {
         prefetch_row(flat, after);
-    }
-}
-
-/// Compare neighbours one by one, and insert each that passes.
-///
-/// # Safety
-///
-/// As for [`run`].
-#[inline(always)]
-unsafe fn insert_each<const BLOCKS: usize, const AT_ONCE: bool>(
-    flat: &Flat,
-    query: &Query<BLOCKS>,
-    fresh: &[u32],
-    pool: &mut Pool,
-    counts: &mut Counts,
-) {
-    let mut bound = pool.bound();
-    for (at, &other) in fresh.iter().enumerate() {
-        if let Some(&ahead) = fresh.get(at + AHEAD).filter(|_| !AT_ONCE) {
-            prefetch_codes::<BLOCKS>(flat, ahead);
-        }
-        // SAFETY: as the caller promises.
-        let key = -unsafe { query.one(flat.codes(other)) };
-        if key < bound {
-            counts.inserted += 1;
-            if pool.insert(candidate(key, other)) {
-                prefetch_row(flat, other);
-            }
-            bound = pool.bound();
-        }
-    }
-}
-
-/// Write the products of all neighbours to `keys`, four at a time; the last ones may repeat.
-///
-/// # Safety
-///
-/// As for [`run`], and `keys` has room for all neighbours and three more.
-#[inline(always)]
-unsafe fn compare_fours<const BLOCKS: usize, const AT_ONCE: bool>(
-    flat: &Flat,
-    query: &Query<BLOCKS>,
-    fresh: &[u32],
-    keys: &mut [i32],
-) {
-    for at in (0..fresh.len()).step_by(4) {
-        if !AT_ONCE {
-            for &other in fresh.iter().skip(at + AHEAD).take(4) {
-                prefetch_codes::<BLOCKS>(flat, other);
-            }
-        }
-        let last = fresh.len() - 1;
-        let rows = [
-            flat.codes(fresh[at]),
-            flat.codes(fresh[last.min(at + 1)]),
-            flat.codes(fresh[last.min(at + 2)]),
-            flat.codes(fresh[last.min(at + 3)]),
-        ];
-        // SAFETY: as the caller promises.
-        unsafe { _mm_storeu_si128(keys.as_mut_ptr().add(at).cast(), query.four(rows)) };
-    }
-}
-
-/// Insert the neighbours that pass the bound, which falls meanwhile.
-#[inline(always)]
-fn insert_passed(flat: &Flat, fresh: &[u32], products: &[i32], pool: &mut Pool, counts: &mut Counts) {
-    let mut bound = pool.bound();
-    for (other, product) in fresh.iter().zip(products) {
-        if -product < bound {
-            counts.inserted += 1;
-            if pool.insert(candidate(-product, *other)) {
-                prefetch_row(flat, *other);
-            }
-            bound = pool.bound();
-        }
-    }
-}
-
-/// Merge the neighbours that pass the bound at once.
-#[inline(always)]
-fn merge_passed(
-    flat: &Flat,
-    fresh: &[u32],
-    products: &[i32],
-    passed: &mut Vec<u64>,
-    pool: &mut Pool,
-    counts: &mut Counts,
-) {
-    passed.clear();
-    let bound = pool.bound();
-    for (other, product) in fresh.iter().zip(products) {
-        if -product < bound {
-            passed.push(candidate(-product, *other));
-        }
-    }
-    counts.inserted += passed.len() as u64;
-    pool.merge(passed);
-    if let Some(soon) = pool.unexpanded().next() {
-        prefetch_row(flat, node_of(soon));
     }
 }

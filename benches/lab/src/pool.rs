@@ -1,5 +1,10 @@
 //! The candidates of a walk: one sorted array, as in the library.
 
+use core::arch::x86_64::{
+    _mm512_cmpgt_epu64_mask, _mm512_loadu_si512, _mm512_mask_cmpgt_epu64_mask, _mm512_mask_storeu_epi64,
+    _mm512_maskz_loadu_epi64, _mm512_set1_epi64, _mm512_storeu_si512,
+};
+
 /// Marks an expanded candidate.
 const EXPANDED: u64 = 1;
 
@@ -23,7 +28,6 @@ pub fn key_of(candidate: u64) -> i32 {
 #[derive(Default)]
 pub struct Pool {
     entries: Vec<u64>,
-    merged: Vec<u64>,
     limit: usize,
     cursor: usize,
 }
@@ -48,39 +52,25 @@ impl Pool {
     /// Insert in order. Return whether the candidate will be expanded soon.
     #[inline(always)]
     pub fn insert(&mut self, entry: u64) -> bool {
-        let at = self.entries.partition_point(|other| *other < entry);
-        if self.entries.len() == self.limit {
-            if at == self.limit {
-                return false;
-            }
-            self.entries.pop();
+        let len = self.entries.len();
+        let is_full = len == self.limit;
+        if is_full && self.entries.last().is_none_or(|last| *last < entry) {
+            return false;
         }
-        self.entries.insert(at, entry);
+        assert!(len < self.entries.capacity(), "room for one more than the limit");
+        // SAFETY: the entries are sorted, with room for one more; the laboratory runs only where
+        // there is AVX-512.
+        let at = unsafe {
+            let at = make_room(self.entries.as_mut_ptr(), len, entry);
+            self.entries.as_mut_ptr().add(at).write(entry);
+            if !is_full {
+                self.entries.set_len(len + 1);
+            }
+            at
+        };
         let soon = at <= self.cursor + 1;
         self.cursor = self.cursor.min(at);
         soon
-    }
-
-    /// Merge the candidates of a hop, which are sorted here, in one pass from the far end.
-    #[inline(always)]
-    pub fn merge(&mut self, fresh: &mut [u64]) {
-        if fresh.is_empty() {
-            return;
-        }
-        fresh.sort_unstable();
-        let (mut old, mut new) = (0, 0);
-        self.merged.clear();
-        let first = self.entries.partition_point(|other| *other < fresh[0]);
-        self.merged.extend_from_slice(&self.entries[..first]);
-        old += first;
-        while self.merged.len() < self.limit && (old < self.entries.len() || new < fresh.len()) {
-            let take_new = new < fresh.len() && (old == self.entries.len() || fresh[new] < self.entries[old]);
-            self.merged.push(if take_new { fresh[new] } else { self.entries[old] });
-            new += usize::from(take_new);
-            old += usize::from(!take_new);
-        }
-        self.cursor = self.cursor.min(first);
-        std::mem::swap(&mut self.entries, &mut self.merged);
     }
 
     /// Mark the nearest unexpanded candidate as expanded, and return it.
@@ -101,5 +91,34 @@ impl Pool {
     #[inline(always)]
     pub fn unexpanded(&self) -> impl Iterator<Item = u64> + '_ {
         self.entries[self.cursor.min(self.entries.len())..].iter().copied().filter(|entry| entry & EXPANDED == 0)
+    }
+}
+
+/// Move every value that is greater up one place; return the place that is free now.
+///
+/// # Safety
+///
+/// The machine has AVX-512; the `n` values are sorted, and there is room for one more.
+#[inline(always)]
+unsafe fn make_room(values: *mut u64, n: usize, value: u64) -> usize {
+    // SAFETY: as the caller promises; masked lanes are neither read nor written.
+    unsafe {
+        let limit = _mm512_set1_epi64(value as i64);
+        let mut end = n;
+        while end >= 8 {
+            let block = _mm512_loadu_si512(values.add(end - 8).cast());
+            let greater = _mm512_cmpgt_epu64_mask(block, limit);
+            if greater != 0xff {
+                _mm512_mask_storeu_epi64(values.add(end - 7).cast(), greater, block);
+                return end - greater.count_ones() as usize;
+            }
+            _mm512_storeu_si512(values.add(end - 7).cast(), block);
+            end -= 8;
+        }
+        let lanes = ((1_u32 << end) - 1) as u8;
+        let block = _mm512_maskz_loadu_epi64(lanes, values.cast());
+        let greater = _mm512_mask_cmpgt_epu64_mask(lanes, block, limit);
+        _mm512_mask_storeu_epi64(values.add(1).cast(), greater, block);
+        end - greater.count_ones() as usize
     }
 }
