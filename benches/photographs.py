@@ -12,9 +12,9 @@ Of the ten nearest of a query, three overlap it in the photograph, on average. F
 all ten do, for 8% none. Distances, over 2,000 queries:
 
              5%    median   95%
-    1st      0.23   0.45    0.59
-    10th     0.37   0.58    0.72
-    any      0.76   1.03    1.29
+    1st      0.24   0.45    0.60
+    10th     0.38   0.58    0.72
+    any      0.78   1.04    1.30
 """
 
 from collections.abc import Callable, Iterator

@@ -50,10 +50,12 @@ def test_norms_change_the_length_of_embeddings_and_not_their_direction(tmp_path:
     logarithms = np.log(np.linalg.norm(base.astype(np.float32), axis=1))
     assert abs(logarithms.std() - 0.5) < 0.1
     assert abs(logarithms.mean()) < 0.1
-    # Every embedding is there once, as the nearest of itself.
+    # Every embedding is there once, as the nearest of itself, and at another place.
     similarity = unit(np.load(embeddings / "base.f16.npy")) @ unit(base).T
     assert similarity.max(axis=1).min() > 0.9999
-    assert len(set(similarity.argmax(axis=1))) == len(base)
+    places = similarity.argmax(axis=1)
+    assert len(set(places)) == len(base)
+    assert (places == np.arange(len(base))).mean() < 0.1
     assert np.array_equal(queries, np.load(embeddings / "queries.f16.npy"))
 
 
@@ -71,6 +73,17 @@ def test_scaled_vectors_lie_between_an_embedding_and_one_of_its_ten_nearest(tmp_
         between = ends + along[:, None] * (middles - ends)
         off = np.linalg.norm(row - unit(between), axis=1).min()
         assert 0.05 < off < 0.3
+
+
+def test_the_nearest_of_a_vector_are_ten_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCH)
+    vectors = unit(tiercel.datasets.load_wordnet_sample().vectors[:400])
+    similarity = vectors @ vectors.T
+    np.fill_diagonal(similarity, -2)
+    near = importlib.import_module("datasets").nearest(vectors, None)
+    assert near.shape == (400, 10)
+    chosen = np.take_along_axis(similarity, near, axis=1)
+    assert np.abs(chosen - -np.sort(-similarity, axis=1)[:, :10]).max() < 1e-5
 
 
 def test_fewer_scaled_vectors_are_the_first_of_more(monkeypatch: pytest.MonkeyPatch) -> None:
