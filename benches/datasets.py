@@ -127,6 +127,13 @@ def make_scaled(given: argparse.Namespace) -> None:
         write(given.directory / "base.f16.npy", shape, scaled(vectors, near, given.count, given.seed, bar))
 
 
+def positive(text: str) -> int:
+    """Read a number of vectors."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"expected at least 1, got {text!r}")
+    return int(text)
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(description="Make data sets for benchmarks.")
     sets = top.add_subparsers(required=True, metavar="SET")
@@ -135,7 +142,7 @@ def parser() -> argparse.ArgumentParser:
         command = sets.add_parser(name, help=about, description=about)
         command.set_defaults(make=make)
         if name == "scaled":
-            command.add_argument("count", type=int, metavar="COUNT", help="vectors to make")
+            command.add_argument("count", type=positive, metavar="COUNT", help="vectors to make")
         command.add_argument("directory", type=Path, metavar="DIR", help="where to write; made if it is missing")
         command.add_argument("--seed", type=int, default=0, metavar="N", help="a different one makes different data")
         if name != "hog":

@@ -120,8 +120,9 @@ def rows(given: argparse.Namespace) -> Iterable[Row]:
     base = given.data / "base.f16.npy"
     available = np.load(base, mmap_mode="r").shape[0]
     sizes = sorted(set(given.sizes or [size for size in SIZES if size <= available] or [available]))
-    if sizes[-1] > available:
-        raise SystemExit(f"--sizes: expected at most {available:,}, the vectors in {base}, got {sizes[-1]:,}")
+    if sizes[0] < K or sizes[-1] > available:
+        wrong = sizes[0] if sizes[0] < K else sizes[-1]
+        raise SystemExit(f"--sizes: expected {K} to {available:,}, the vectors in {base}, got {wrong:,}")
     queries = np.load(given.data / "queries.f16.npy")[: given.queries].astype(np.float32)
     with progress("exact search") as bar:
         right = true_nearest(base, queries, given.metric, sizes, bar)

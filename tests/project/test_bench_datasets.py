@@ -103,6 +103,17 @@ def test_fewer_scaled_vectors_are_the_first_of_more(monkeypatch: pytest.MonkeyPa
     assert not np.array_equal(scaled(10, 1), more[:10])
 
 
+@pytest.mark.parametrize("count", ["0", "-5", "1.5", "many"])
+def test_a_number_of_vectors_that_cannot_be_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], count: str
+) -> None:
+    monkeypatch.syspath_prepend(BENCH)
+    datasets = importlib.import_module("datasets")
+    with pytest.raises(SystemExit):
+        datasets.parser().parse_args(["scaled", "--seed", "1", "--", count, str(tmp_path)])
+    assert "expected at least 1" in capsys.readouterr().err
+
+
 def test_patches_are_of_unit_length_and_no_query_is_one_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("skimage")
     monkeypatch.syspath_prepend(BENCH)

@@ -96,13 +96,16 @@ def test_sizes_are_measured_at_the_recall_and_drawn(tmp_path: Path) -> None:
     assert picture.stat().st_size > 0
 
 
-def test_a_size_beyond_the_file_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [9, 21])
+def test_a_size_that_cannot_be_measured_is_refused(
+    tmp_path: Path, bench: None, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
     np.save(tmp_path / "base.f16.npy", np.ones((20, 4), np.float16))
     np.save(tmp_path / "queries.f16.npy", np.ones((2, 4), np.float16))
-    command = [sys.executable, str(BENCH / "scale.py"), "--data", str(tmp_path), "--sizes", "21"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "--sizes: expected at most 20" in done.stderr
+    scale = importlib.import_module("scale")
+    monkeypatch.setattr(sys, "argv", ["scale.py", "--data", str(tmp_path), "--sizes", "15", str(size)])
+    with pytest.raises(SystemExit, match=rf"--sizes: expected 10 to 20, .*, got {size}"):
+        scale.main()
 
 
 def test_the_front_has_the_points_that_no_other_beats(bench: None) -> None:
