@@ -1,5 +1,6 @@
 """The data of the suites: the vectors, the ground truth, and indexes built once per run."""
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -47,19 +48,7 @@ class Workload:
 
     def ef_search(self, engine: Engine, recall: float) -> int | None:
         """Return the smallest ef_search with which an engine reaches a recall, or None."""
-        low, high = K - 1, K
-        while self.recall(engine, high) < recall:
-            if high == LARGEST_EF_SEARCH:
-                return None
-            low, high = high, min(high * 3 // 2, LARGEST_EF_SEARCH)
-        # A step of one hundredth changes recall by less than its last digit.
-        while high - low > max(1, low // 100):
-            middle = (low + high) // 2
-            if self.recall(engine, middle) < recall:
-                low = middle
-            else:
-                high = middle
-        return high
+        return smallest_ef_search(lambda ef_search: self.recall(engine, ef_search), recall)
 
     def recall_of(self, found: NDArray[Any]) -> float:
         """Return the share of the true K nearest that were found.
@@ -81,6 +70,23 @@ class Workload:
             for block in np.array_split(self.queries, max(1, len(self.queries) // 256))
         ]
         return np.concatenate(bounds)
+
+
+def smallest_ef_search(recall_at: Callable[[int], float], recall: float) -> int | None:
+    """Return the smallest ef_search that reaches a recall, or None; a larger one finds no less."""
+    low, high = K - 1, K
+    while recall_at(high) < recall:
+        if high == LARGEST_EF_SEARCH:
+            return None
+        low, high = high, min(high * 3 // 2, LARGEST_EF_SEARCH)
+    # A step of one hundredth changes recall by less than its last digit.
+    while high - low > max(1, low // 100):
+        middle = (low + high) // 2
+        if recall_at(middle) < recall:
+            low = middle
+        else:
+            high = middle
+    return high
 
 
 def unit(vectors: NDArray[Any]) -> Vectors:
