@@ -21,7 +21,7 @@ use std::borrow::Cow;
 
 use tiercel_simd::{Buffer, Isa};
 
-use crate::codec::{Codec, Geometry, Parameters, ParametersError, Visitor};
+use crate::codec::{Codec, Geometry, Parameters, ParametersError};
 use crate::factors;
 use crate::lanes::{dot, max_abs, round, within};
 use crate::mean;
@@ -263,18 +263,5 @@ impl<const BITS: u8, const SQUARE: bool> Codec for Rabitq<BITS, SQUARE> {
             return Err(ParametersError::Step(*step));
         }
         Ok(Self::new(geometry, rotation, mean::from_section(section)?))
-    }
-
-    /// The usual dimensions of text embeddings are compiled separately, except in test builds, where
-    /// they would only be the same code again.
-    #[inline(always)]
-    fn accept<V: Visitor>(&self, visitor: V) -> V::Output {
-        match self.mean.len() {
-            #[cfg(not(debug_assertions))]
-            384 if !SQUARE => visitor.visit::<Self, 384>(self),
-            #[cfg(not(debug_assertions))]
-            768 if !SQUARE => visitor.visit::<Self, 768>(self),
-            _ => visitor.visit::<Self, 0>(self),
-        }
     }
 }
