@@ -61,7 +61,7 @@ def test_threads_do_not_show(simd: str, storage: str, metric: Metric) -> None:
 
 
 @pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("storage", ["sq4", "sq8"])
+@pytest.mark.parametrize("storage", ["sq4", "sq8", "rabitq3", "rabitq4"])
 def test_instruction_sets_do_not_show(simd: str, storage: str, metric: Metric, monkeypatch: pytest.MonkeyPatch) -> None:
     forced = build(simd, metric, storage, 2)
     # Codes are compared in integers, but their trial in floats, whose last bits may differ.

@@ -78,6 +78,9 @@ KINDS: list[tuple[int, Any, Metric]] = [
     (1500, "sq8", "l2"),
     (9000, "sq4", "l2"),
     (9000, "sq8", "dot"),
+    (1500, "rabitq1", "l2"),
+    (1500, "rabitq4", "dot"),
+    (9000, "rabitq3", "cosine"),
     (9000, "raw", "cosine"),
 ]
 
@@ -113,7 +116,7 @@ def test_an_index_that_came_back_goes_on(simd: str, tmp_path: Path, count: int, 
     np.testing.assert_array_equal(index.ids, ids)
 
 
-@pytest.mark.parametrize("storage", ["sq4", "sq8", "raw"])
+@pytest.mark.parametrize("storage", ["sq4", "sq8", "rabitq2", "raw"])
 def test_every_instruction_set_reads_what_another_wrote(
     simd: str, storage: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

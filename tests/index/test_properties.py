@@ -25,6 +25,7 @@ import tiercel
 COUNTS = st.sampled_from([0, 1, 2, 3, 10, 40, 40, 400, 400, 1100])
 SEEDS = st.integers(0, 2**32 - 1)
 KS = st.integers(1, 30)
+STORAGES = ["auto", "sq4", "sq8", "rabitq1", "rabitq2", "rabitq3", "rabitq4", "raw"]
 ROOM = 4000
 
 
@@ -39,7 +40,7 @@ class Model(RuleBasedStateMachine):
         self.next = 0
         self.interrupted = False
 
-    @initialize(dim=st.integers(1, 9), storage=st.sampled_from(["auto", "sq4", "sq8", "raw"]), seed=SEEDS)
+    @initialize(dim=st.integers(1, 9), storage=st.sampled_from(STORAGES), seed=SEEDS)
     def make(self, dim: int, storage: Any, seed: int) -> None:
         self.dim = dim
         self.index = tiercel.Index(dim, self.metric, self.dtype, storage, m=4, ef_construction=20, seed=seed)

@@ -13,7 +13,7 @@ from tiercel.results import Quality
 
 _Metric: TypeAlias = Literal["cosine", "dot", "l2"]
 _Dtype: TypeAlias = Literal["f32", "f16"]
-_Storage: TypeAlias = Literal["auto", "sq4", "sq8", "raw"]
+_Storage: TypeAlias = Literal["auto", "sq4", "sq8", "rabitq1", "rabitq2", "rabitq3", "rabitq4", "raw"]
 _Progress: TypeAlias = Callable[[int, int], object]
 
 @final
@@ -95,7 +95,7 @@ class Stats(TypedDict):
     """Slots of deleted vectors that walks still pass through, not yet reused."""
     linked: int
     """Slots in the graph; the others are scanned."""
-    storage: Literal["none", "sq4", "sq8", "raw"]
+    storage: Literal["none", "sq4", "sq8", "rabitq1", "rabitq2", "rabitq3", "rabitq4", "raw"]
     """The codec in use: `"none"` until one can be trained, `"raw"` if none ranks well enough."""
     codec_recall: float | None
     """Share of the true 10 nearest among the 20 nearest by code, sampled; None without a codec."""
@@ -135,9 +135,9 @@ class Index:
         The distance: 1 - cos, the negated inner product, or the squared Euclidean distance.
     dtype : {"f32", "f16"}
         How vectors are stored: 4 bytes per value, or 2 bytes, rounded to half precision.
-    storage : {"auto", "sq4", "sq8", "raw"}
-        Codes that searches compare: 4 or 8 bits per value, or none. "auto" uses the smallest that
-        ranks the data well.
+    storage : {"auto", "sq4", "sq8", "rabitq1", "rabitq2", "rabitq3", "rabitq4", "raw"}
+        Codes that searches compare: 4 or 8 bits per value, directions of 1 to 4 bits per value
+        (RaBitQ), or none. "auto" uses the smallest of "sq4" and "sq8" that ranks the data well.
     m : int
         Neighbours of each vector on the upper levels, 2 to 512; twice as many on level 0.
     ef_construction : int

@@ -171,7 +171,7 @@ def _index_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", choices=("f32", "f16"), default="f32", help="how vectors are stored (default: f32)")
     parser.add_argument(
         "--storage",
-        choices=("auto", "sq4", "sq8", "raw"),
+        choices=("auto", "sq4", "sq8", "rabitq1", "rabitq2", "rabitq3", "rabitq4", "raw"),
         default="auto",
         help="codes that a search compares (default: auto)",
     )

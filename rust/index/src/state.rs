@@ -8,6 +8,7 @@ use crate::storage::any_space::AnySpace;
 use crate::storage::bitset::Bitset;
 use crate::storage::codes::Codes;
 use crate::storage::ids::Ids;
+use crate::storage::ranks::Ranks;
 use crate::storage::rows::Rows;
 
 /// The form of the vectors that walks and scans compare.
@@ -107,6 +108,20 @@ impl State {
         match &self.coding {
             Coding::Untrained | Coding::Raw => AnySpace::Raw(&self.rows),
             Coding::Codes(codes) => AnySpace::Codes(codes),
+        }
+    }
+
+    /// Return how far down true neighbours rank in the space that searches compare.
+    pub(crate) fn ranks(&self) -> Ranks {
+        if let Coding::Codes(codes) = &self.coding { codes.trial.ranks } else { Ranks::default() }
+    }
+
+    /// Return the space in which vectors are compared to link them: that of the full vectors where
+    /// codes are too coarse to choose neighbours by.
+    pub(crate) fn linking_space(&self) -> AnySpace<'_> {
+        match &self.coding {
+            Coding::Codes(codes) if codes.codec.kind().links() => AnySpace::Codes(codes),
+            _ => AnySpace::Raw(&self.rows),
         }
     }
 }

@@ -100,6 +100,13 @@ macro_rules! codecs {
                 }
             }
 
+            /// See [`Codec::LINKS`].
+            pub const fn links(self) -> bool {
+                match self {
+                    $(Self::$kind => $codec::<false>::LINKS,)+
+                }
+            }
+
             /// See [`Codec::section_bytes`].
             pub fn section_bytes(self, geometry: Geometry, dim: usize) -> usize {
                 match self {

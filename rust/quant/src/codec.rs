@@ -35,6 +35,10 @@ pub trait Codec: Clone + Send + Sync + 'static {
     /// Fewest dimensions for which `storage="auto"` tries this codec; `None` if it never does.
     const AUTO_MIN_DIM: Option<usize>;
 
+    /// Whether a graph may be linked by comparisons of its rows with each other. If these are too
+    /// coarse to choose neighbours by, full vectors are compared instead.
+    const LINKS: bool;
+
     /// Fit a codec to a sample of vectors, one after the other, `rotation.dim()` values each. They
     /// may hold any finite values, and the sample may be empty.
     fn train(geometry: Geometry, rotation: Rotation, sample: &[f32]) -> Self;

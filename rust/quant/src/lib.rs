@@ -8,12 +8,16 @@ mod any;
 mod codec;
 pub mod factors;
 mod key;
+mod lanes;
+mod mean;
+mod rabitq;
 mod registry;
 mod rotation;
 mod scalar;
 
 pub use codec::{Codec, Geometry, Parameters, ParametersError, Visitor};
 pub use key::{Key, order, unorder};
+pub use rabitq::{Rabitq, Rabitq1, Rabitq2, Rabitq3, Rabitq4, RabitqQuery};
 pub use registry::{AnyCodec, CodecKind};
 pub use rotation::{Rotation, split_mix};
 pub use scalar::{Scalar, ScalarQuery, Sq4, Sq8};

@@ -2,6 +2,7 @@
 
 use crate::any::{ByGeometry, codecs};
 use crate::codec::{Codec, Geometry, Parameters, ParametersError, Visitor};
+use crate::rabitq::{Rabitq1, Rabitq2, Rabitq3, Rabitq4};
 use crate::rotation::Rotation;
 use crate::scalar::{Sq4, Sq8};
 
@@ -11,4 +12,12 @@ codecs! {
     Sq4 = 2, "sq4", Sq4;
     /// A byte per value.
     Sq8 = 3, "sq8", Sq8;
+    /// The direction in a bit per value, and two floats.
+    Rabitq1 = 4, "rabitq1", Rabitq1;
+    /// The direction in 2 bits per value, and two floats.
+    Rabitq2 = 5, "rabitq2", Rabitq2;
+    /// The direction in 3 bits per value, and two floats.
+    Rabitq3 = 6, "rabitq3", Rabitq3;
+    /// The direction in 4 bits per value, and two floats.
+    Rabitq4 = 7, "rabitq4", Rabitq4;
 }

@@ -14,6 +14,8 @@ use std::borrow::Cow;
 use tiercel_simd::{Buffer, Isa, packed};
 
 use crate::codec::{Codec, Geometry, Parameters, ParametersError, Visitor};
+use crate::lanes::{dot, max_abs, round, within};
+use crate::mean;
 use crate::rotation::Rotation;
 
 /// Half the range of 4-bit codes, in standard deviations: the place of the outer levels of the
@@ -145,23 +147,12 @@ impl<const BITS: u8, const SQUARE: bool> Codec for Scalar<BITS, SQUARE> {
     type Key = i32;
 
     const AUTO_MIN_DIM: Option<usize> = Some(if Self::IS_FOUR { FOUR_BIT_DIM } else { 1 });
+    const LINKS: bool = true;
 
     fn train(geometry: Geometry, rotation: Rotation, sample: &[f32]) -> Self {
         let dim = rotation.dim();
-        let mut rotated = sample.to_vec();
-        for row in rotated.chunks_exact_mut(dim) {
-            rotation.apply(row);
-        }
-        let rows = (sample.len() / dim).max(1) as f64;
-        let mut sums = vec![0.0f64; dim];
-        for row in rotated.chunks_exact(dim) {
-            for (sum, value) in sums.iter_mut().zip(row) {
-                *sum += f64::from(*value);
-            }
-        }
-        // A rotation of values near the largest overflows.
-        let finite = |mean: f32| if mean.is_finite() { mean } else { 0.0 };
-        let mean: Vec<f32> = sums.iter().map(|sum| finite((sum / rows) as f32)).collect();
+        let rotated = mean::rotated(&rotation, sample);
+        let mean = mean::mean(&rotated, dim);
         let (mut squares, mut largest) = (0.0f64, 0.0f32);
         for row in rotated.chunks_exact(dim) {
             for (value, mean) in row.iter().zip(&mean) {
@@ -169,7 +160,7 @@ impl<const BITS: u8, const SQUARE: bool> Codec for Scalar<BITS, SQUARE> {
                 largest = largest.max((value - mean).abs());
             }
         }
-        let deviation = (squares / (rows * dim as f64)).sqrt() as f32;
+        let deviation = (squares / rotated.len().max(dim) as f64).sqrt() as f32;
         let step = match (Self::IS_FOUR, SQUARE) {
             (true, _) => 2.0 * FOUR_BIT_RANGE * deviation / 15.0,
             (false, false) => largest / 127.0,
@@ -309,11 +300,8 @@ impl<const BITS: u8, const SQUARE: bool> Codec for Scalar<BITS, SQUARE> {
         if !is_step(*step) {
             return Err(ParametersError::Step(*step));
         }
-        let mean: Vec<f32> = section.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        match mean.iter().position(|value| !value.is_finite()) {
-            Some(column) => Err(ParametersError::Value { value: mean[column], column }),
-            None => Ok(Self::from_parts(geometry, rotation, mean, *step)),
-        }
+        let mean = mean::from_section(section)?;
+        Ok(Self::from_parts(geometry, rotation, mean, *step))
     }
 
     /// The usual dimensions of text embeddings are compiled separately. Test builds have one of
@@ -347,59 +335,6 @@ impl<const BITS: u8, const SQUARE: bool> Codec for Scalar<BITS, SQUARE> {
 /// Whether a codec can have a step of this size.
 fn is_step(step: f32) -> bool {
     step > 0.0 && step.is_normal() && (1.0 / step).is_normal()
-}
-
-/// Limit a value to a range. NaN, as from sums that overflow both ways, becomes the lower bound.
-#[inline(always)]
-fn within(value: f32, low: f32, high: f32) -> f32 {
-    // Unlike this, `clamp` returns NaN for NaN.
-    value.max(low).min(high)
-}
-
-/// Round a value below 2^22 in size to the nearest integer, ties to even: adding this constant
-/// leaves no bit for a fraction.
-#[inline(always)]
-fn round(value: f32) -> i32 {
-    const SHIFT: f32 = 12_582_912.0;
-    (value + SHIFT).to_bits() as i32 - SHIFT.to_bits() as i32
-}
-
-const LANES: usize = 16;
-
-/// Sum in lanes of a fixed order, for the same bits on every machine.
-#[inline(always)]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; LANES];
-    let (a, a_tail) = a.as_chunks::<LANES>();
-    let (b, b_tail) = b.as_chunks::<LANES>();
-    for (a, b) in a.iter().zip(b) {
-        for (lane, (x, y)) in lanes.iter_mut().zip(a.iter().zip(b)) {
-            *lane += x * y;
-        }
-    }
-    for (lane, (x, y)) in lanes.iter_mut().zip(a_tail.iter().zip(b_tail)) {
-        *lane += x * y;
-    }
-    lanes.iter().sum()
-}
-
-#[inline(always)]
-fn max_abs(values: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; LANES];
-    let (chunks, tail) = values.as_chunks::<LANES>();
-    for chunk in chunks.iter().chain(&[padded(tail)]) {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane = if value.abs() > *lane { value.abs() } else { *lane };
-        }
-    }
-    lanes.iter().fold(0.0, |m, lane| m.max(*lane))
-}
-
-#[inline(always)]
-fn padded(tail: &[f32]) -> [f32; LANES] {
-    let mut lanes = [0.0; LANES];
-    lanes[..tail.len()].copy_from_slice(tail);
-    lanes
 }
 
 /// View the same memory as unsigned bytes.

@@ -14,7 +14,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use tiercel_simd::{Buffer, Isa, Level, Loop, packed};
+use tiercel_simd::{Buffer, Isa, Level, Loop, packed, packed1, packed2};
 
 const DIMS: [usize; 4] = [96, 384, 768, 1536];
 const ROWS_BYTES: usize = 256 << 10;
@@ -23,7 +23,7 @@ const PASS: Duration = Duration::from_millis(5);
 
 type Kernel = (&'static str, fn(Level, usize) -> (usize, f64));
 /// Each returns the bytes of a row and the nanoseconds of a distance.
-const KERNELS: [Kernel; 9] = [
+const KERNELS: [Kernel; 11] = [
     ("dot f32", dot_f32),
     ("l2 f32", l2_f32),
     ("dot f16", dot_f16),
@@ -32,6 +32,8 @@ const KERNELS: [Kernel; 9] = [
     ("l2 u8 x i8", l2_u8i8),
     ("dot u4 x i8", dot_u4i8),
     ("l2 u4 x i8", l2_u4i8),
+    ("dot u1 x i8", dot_u1i8),
+    ("dot u2 x i8", dot_u2i8),
     ("tile f32", tile_f32),
 ];
 
@@ -75,6 +77,8 @@ measured!(dot_u8i8, i8, u8, whole, |I, query, row, dim| I::dot_u8i8(row, query, 
 measured!(l2_u8i8, i8, u8, whole, |I, query, row, dim| I::l2_u8i8(row, query, dim));
 measured!(dot_u4i8, i8, u8, packed::bytes, |I, query, row, dim| I::dot_u4i8(row, query, dim));
 measured!(l2_u4i8, i8, u8, packed::bytes, |I, query, row, dim| I::l2_u4i8(row, query, dim));
+measured!(dot_u1i8, i8, u8, packed1::bytes, |I, query, row, dim| I::dot_u1i8(row, query, dim));
+measured!(dot_u2i8, i8, u8, packed2::bytes, |I, query, row, dim| I::dot_u2i8(row, query, dim));
 
 /// Compare a panel of queries with a tile of rows at a time, as an exact scan compares a batch.
 fn tile_f32(level: Level, dim: usize) -> (usize, f64) {

@@ -83,6 +83,20 @@ pub trait Isa: sealed::Sealed + Copy + Send + Sync + 'static {
     /// As for the trait; `codes` has [`crate::packed::bytes`]`(n)` bytes.
     unsafe fn l2_u4i8(codes: *const u8, query: *const i8, n: usize) -> i32;
 
+    /// Sum of `codes[i] * query[i]` over `n` 1-bit codes, packed as in [`crate::packed1`]; at most
+    /// [`crate::MAX_CODES`].
+    ///
+    /// # Safety
+    /// As for the trait; `codes` has [`crate::packed1::bytes`]`(n)` bytes.
+    unsafe fn dot_u1i8(codes: *const u8, query: *const i8, n: usize) -> i32;
+
+    /// Sum of `codes[i] * query[i]` over `n` 2-bit codes, packed as in [`crate::packed2`]; at most
+    /// [`crate::MAX_CODES`].
+    ///
+    /// # Safety
+    /// As for the trait; `codes` has [`crate::packed2::bytes`]`(n)` bytes.
+    unsafe fn dot_u2i8(codes: *const u8, query: *const i8, n: usize) -> i32;
+
     /// Most rows in a tile.
     const HIGH: usize;
 

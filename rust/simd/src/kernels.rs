@@ -3,7 +3,7 @@
 //!
 //! Every function panics if the lengths do not match or the machine lacks the instruction set.
 
-use crate::{Isa, Level, Loop, MAX_CODES, packed};
+use crate::{Isa, Level, Loop, MAX_CODES, packed, packed1, packed2};
 
 macro_rules! kernel {
     ($(#[$doc:meta])* $name:ident($a:ident: $A:ty, $b:ident: $B:ty) -> $R:ty, $fits:expr) => {
@@ -64,6 +64,16 @@ kernel!(
     /// Sum of `(8 * codes[i] - 60 - query[i])^2` over packed 4-bit codes.
     l2_u4i8(codes: u8, query: i8) -> i32,
     codes.len() == packed::bytes(query.len()) && query.len() <= MAX_CODES
+);
+kernel!(
+    /// Sum of `codes[i] * query[i]` over packed 1-bit codes.
+    dot_u1i8(codes: u8, query: i8) -> i32,
+    codes.len() == packed1::bytes(query.len()) && query.len() <= MAX_CODES
+);
+kernel!(
+    /// Sum of `codes[i] * query[i]` over packed 2-bit codes.
+    dot_u2i8(codes: u8, query: i8) -> i32,
+    codes.len() == packed2::bytes(query.len()) && query.len() <= MAX_CODES
 );
 
 /// Apply the Walsh-Hadamard transform to a power of two of values, and multiply them by `scale`.

@@ -18,6 +18,8 @@ mod isa;
 pub mod kernels;
 mod level;
 pub mod packed;
+pub mod packed1;
+pub mod packed2;
 pub mod reference;
 
 pub use buffer::{Buffer, NoMemory, Plain};

@@ -2,7 +2,7 @@
 
 use half::f16;
 
-use crate::packed;
+use crate::{packed, packed1, packed2};
 
 /// Sum of products, in double precision.
 pub fn dot_f32(a: &[f32], b: &[f32]) -> f64 {
@@ -41,6 +41,20 @@ pub fn l2_u4i8(codes: &[u8], query: &[i8]) -> i32 {
     let mut unpacked = vec![0; query.len()];
     packed::unpack(codes, &mut unpacked);
     unpacked.iter().zip(query).map(|(c, q)| (8 * i32::from(*c) - 60 - i32::from(*q)).pow(2)).sum()
+}
+
+/// Sum of products of packed 1-bit codes with a query.
+pub fn dot_u1i8(codes: &[u8], query: &[i8]) -> i32 {
+    let mut unpacked = vec![0; query.len()];
+    packed1::unpack(codes, &mut unpacked);
+    dot_u8i8(&unpacked, query)
+}
+
+/// Sum of products of packed 2-bit codes with a query.
+pub fn dot_u2i8(codes: &[u8], query: &[i8]) -> i32 {
+    let mut unpacked = vec![0; query.len()];
+    packed2::unpack(codes, &mut unpacked);
+    dot_u8i8(&unpacked, query)
 }
 
 /// The Walsh-Hadamard transform of a power of two of values, times `scale`.

@@ -43,7 +43,7 @@ impl Linker<'_> {
     /// Make every linked vector reachable.
     fn reach(&mut self) -> Result<(), Interrupted> {
         let state = &self.state;
-        let links = state.graph.plan_reach(&state.rows, state.space(), self.level, self.work)?;
+        let links = state.graph.plan_reach(&state.rows, state.linking_space(), self.level, self.work)?;
         if !links.is_empty() {
             Arc::make_mut(&mut self.state.graph).commit_reach(links);
         }
@@ -58,7 +58,7 @@ impl Linker<'_> {
         let state = &*self.state;
         let allowed = Allowed::of(state, None);
         let (linked, live) = (state.graph.len(), allowed.count(state.slots()));
-        let least = ef_for(Some(0.0), 1).unwrap_or(EF);
+        let least = ef_for(Some(0.0), 1, &state.ranks(), state.slots()).unwrap_or(EF);
         if walked(least, state.slots(), live).is_none() {
             return Ok(state.graph_recall);
         }

@@ -12,6 +12,7 @@ use crate::state::Coding;
 use crate::storage::any_space::{AnySpace, SpaceLoop};
 use crate::storage::candidate::{key_of, slot_of};
 use crate::storage::codes::{Codes, Trial};
+use crate::storage::ranks::{RANKED_K, Ranks};
 use crate::storage::rows::Rows;
 use crate::storage::space::{Space, order};
 
@@ -20,8 +21,12 @@ const TRIALS: usize = 48;
 const COMPARED: usize = 65_536;
 
 /// Neighbours that a trial asks for, and candidates by code that may be rescored to find them.
-const TRIAL_K: usize = 10;
+const TRIAL_K: usize = RANKED_K;
 const TRIAL_CODES: usize = 20;
+
+/// Candidates by code among which a trial looks for neighbours. Those that rank lower count as the
+/// next.
+const RANKED: usize = 1024;
 
 /// New vectors that trigger a check of the codec, and the most that it looks at.
 const CHECKED: usize = 256;
@@ -125,6 +130,7 @@ impl Linker<'_> {
             recall: (hits as f64 / (tried * TRIAL_K as f64)) as f32,
             // Overflowed distances have no difference, so the error of the codes is unbounded.
             error: if error.is_nan() { f32::INFINITY } else { error },
+            ranks: Ranks::of(outcomes.iter().flat_map(|outcome| outcome.ranks).collect(), compared),
         })
     }
 }
@@ -136,6 +142,8 @@ struct Outcome {
     hits: usize,
     /// Sum of the squared errors of the distances found.
     squares: f64,
+    /// Ranks of the true neighbours by code, from 1 on.
+    ranks: [u32; TRIAL_K],
 }
 
 struct TryOne<'a> {
@@ -158,7 +166,7 @@ impl SpaceLoop for TryOne<'_> {
         space.prepare(query, &mut prepared);
         let (mut truth, mut coded) = (Best::default(), Best::default());
         truth.reset(TRIAL_K);
-        coded.reset(TRIAL_CODES);
+        coded.reset(RANKED);
         for slot in (0..compared).map(|at| at * step).filter(|slot| *slot != own) {
             // SAFETY: the slot is below the number of rows, all of which have codes, as checked
             // above; the query was prepared above; `Level::run` checked the instruction set.
@@ -168,15 +176,21 @@ impl SpaceLoop for TryOne<'_> {
             }
         }
         let farthest = truth.sorted().last().map_or(0, |entry| key_of(*entry));
-        let mut outcome = Outcome::default();
-        for entry in coded.sorted() {
+        let mut outcome = Outcome { ranks: [RANKED as u32 + 1; TRIAL_K], ..Outcome::default() };
+        let mut found = 0;
+        for (at, entry) in coded.sorted().iter().enumerate() {
             // SAFETY: as above.
             let distance = unsafe { rows.distance::<I>(query, slot_of(*entry) as usize) };
+            if at < TRIAL_CODES {
+                outcome.squares += f64::from(S::distance(&prepared, key_of(*entry)) - distance).powi(2);
+            }
             // Any vector at an equal distance counts as found.
-            outcome.hits += usize::from(order(distance) <= farthest);
-            outcome.squares += f64::from(S::distance(&prepared, key_of(*entry)) - distance).powi(2);
+            if order(distance) <= farthest && found < TRIAL_K {
+                outcome.hits += usize::from(at < TRIAL_CODES);
+                outcome.ranks[found] = at as u32 + 1;
+                found += 1;
+            }
         }
-        outcome.hits = outcome.hits.min(TRIAL_K);
         outcome
     }
 }

@@ -21,6 +21,7 @@ use crate::storage::candidate::MAX_SLOTS;
 use crate::storage::codes::Trial;
 use crate::storage::codes::{Codes, geometry, stride};
 use crate::storage::ids::Ids;
+use crate::storage::ranks::{Ranks, TARGETS};
 use crate::storage::rows::Rows;
 
 const KIND: Kind = Kind { magic: *b"TIERCEL\0", name: "a tiercel index", versions: &[(1, 0)] };
@@ -38,7 +39,12 @@ const UPPER: Tag = *b"LNKU";
 /// The slots at the last survey of the graph and at the last check of the codec. Early versions did
 /// not write them, and skip them.
 const LAST: Tag = *b"last";
-const TAGS: [Tag; 10] = [META, LEVELS, IDS, DEAD, VECTORS, CODEC, CODES, BASE, UPPER, LAST];
+/// The ranks of the codec's trial. Early versions did not write them, and skip them.
+const RANKS: Tag = *b"rank";
+const TAGS: [Tag; 11] = [META, LEVELS, IDS, DEAD, VECTORS, CODEC, CODES, BASE, UPPER, LAST, RANKS];
+
+/// Values of [`RANKS`]: the number of vectors ranked, and a rank for each target.
+const RANKS_LEN: usize = 1 + TARGETS.len();
 
 /// The META section; its fields follow each other in this order without gaps.
 struct Meta {
@@ -147,7 +153,11 @@ impl Meta {
             entry: u32_at(44),
             next: u64_at(48),
             trained: u64_at(56),
-            trial: Trial { recall: f32::from_bits(u32_at(64)), error: f32::from_bits(u32_at(80)) },
+            trial: Trial {
+                recall: f32::from_bits(u32_at(64)),
+                error: f32::from_bits(u32_at(80)),
+                ranks: Ranks::default(),
+            },
             step: f32::from_bits(u32_at(68)),
             build_seconds: f64::from_bits(u64_at(72)),
             graph_recall: f32::from_bits(u32_at(84)),
@@ -224,6 +234,7 @@ fn lengths(state: &State) -> [(Tag, u64); TAGS.len()] {
         4 * state.graph.layers[0].values(),
         4 * upper_values,
         2 * size_of::<u64>(),
+        if matches!(state.coding, Coding::Codes(_)) { 4 * RANKS_LEN } else { 0 },
     ];
     std::array::from_fn(|at| (TAGS[at], lengths[at] as u64))
 }
@@ -258,6 +269,12 @@ fn write<W: Write>(options: &Options, state: &State, out: W) -> io::Result<W> {
     })?;
     let last = [state.surveyed, state.checked].map(|slots| slots as u64);
     writer.section(LAST, |out| out.write_all(bytemuck::cast_slice(&last)))?;
+    writer.section(RANKS, |out| {
+        codes.map_or(Ok(()), |Codes { trial: Trial { ranks, .. }, .. }| {
+            out.write_all(&ranks.among.to_le_bytes())?;
+            out.write_all(bytemuck::cast_slice(&ranks.by_target))
+        })
+    })?;
     writer.finish()
 }
 
@@ -297,6 +314,11 @@ fn read<R: Read>(mut reader: SectionReader<R>) -> Result<(Options, State), LoadE
     state.graph_recall = meta.graph_recall.min(1.0);
     state.graph = Arc::new(read_graph(&mut reader, &meta, &nodes)?);
     (state.surveyed, state.checked) = read_last(&mut reader, &meta)?;
+    if let Coding::Codes(codes) = &mut state.coding {
+        codes.trial.ranks = read_ranks(&mut reader, &meta)?;
+    } else if reader.has(RANKS) {
+        reader.read_into(RANKS, &mut [])?;
+    }
     reader.finish()?;
     Ok((options, state))
 }
@@ -364,6 +386,19 @@ fn read_last(reader: &mut SectionReader<impl Read>, meta: &Meta) -> Result<(usiz
         return wrong(LAST, format!("{} slots surveyed, {} checked", last[0], last[1]));
     }
     Ok((last[0] as usize, last[1] as usize))
+}
+
+/// Return the ranks of the codec's trial; unknown ranks if the file has none.
+fn read_ranks(reader: &mut SectionReader<impl Read>, meta: &Meta) -> Result<Ranks, LoadError> {
+    if !reader.has(RANKS) {
+        return Ok(Ranks::default());
+    }
+    let values: Vec<u32> = reader.read_vec(RANKS, RANKS_LEN as u64)?;
+    let (among, by_target) = (values[0], std::array::from_fn(|target| values[1 + target]));
+    if u64::from(among) > meta.slots || by_target.iter().any(|rank| *rank > among) {
+        return wrong(RANKS, format!("ranks {by_target:?} among {among}"));
+    }
+    Ok(Ranks { by_target, among })
 }
 
 impl Index {

@@ -100,7 +100,7 @@ impl Index {
             return Ok((nothing, Trace::default()));
         }
         let mut hits = room(count, k)?;
-        let ef = settings.ef_search.or_else(|| ef_for(settings.recall, k));
+        let ef = settings.ef_search.or_else(|| ef_for(settings.recall, k, &state.ranks(), state.slots()));
         let strategy = Strategy::choose(&state, k, ef, allowed.count(state.slots()));
         let search = Search { state: &state, level: self.level, k, strategy, allowed, budget };
         let trace = self.answer(&search, queries, &mut hits, work)?;

@@ -12,7 +12,7 @@ pub struct Stats {
     pub tombstones: usize,
     /// Number of slots in the graph.
     pub linked: usize,
-    /// The storage that searches compare: `none`, `sq4`, `sq8` or `raw`.
+    /// The storage that searches compare: `none`, the name of a codec, or `raw`.
     pub storage: &'static str,
     /// Share of true neighbours that the codec ranks high enough, on sampled rows.
     pub codec_recall: Option<f32>,

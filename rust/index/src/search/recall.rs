@@ -1,16 +1,47 @@
 //! From a target recall to the settings of a search.
 
+use crate::storage::ranks::{Ranks, TARGETS};
+
 /// The default target recall.
 const DEFAULT: f32 = 0.95;
 
-/// Candidates by recall, as measured at k = 10 on 117,659 text embeddings of 384 dimensions, with a
-/// margin of a third. The table is fixed and does not depend on the vectors of an index.
-const TABLE: [(f32, usize); 5] = [(0.90, 32), (0.95, 56), (0.98, 110), (0.99, 180), (0.999, 640)];
+/// Candidates beyond k for each of [`TARGETS`], as measured at k = 10 on 117,659 text embeddings of
+/// 384 dimensions, with a margin of a third. The table is fixed and does not depend on the vectors
+/// of an index.
+const BEYOND: [usize; TARGETS.len()] = [32, 56, 110, 180, 640];
 
-/// Return the candidates to keep for a target recall; `None` for exact search.
-pub(crate) fn ef_for(recall: Option<f32>, k: usize) -> Option<usize> {
+/// Return the candidates to keep for a target recall among so many slots, whose codes rank like
+/// this; `None` for exact search.
+pub(crate) fn ef_for(recall: Option<f32>, k: usize, ranks: &Ranks, slots: usize) -> Option<usize> {
     let recall = recall.unwrap_or(DEFAULT);
-    let (_, at_ten) = TABLE.iter().find(|(reached, _)| recall <= *reached)?;
+    let target = TARGETS.iter().position(|reached| recall <= *reached)?;
     // The number that a walk needs beyond k grows far more slowly than k.
-    Some(k + at_ten)
+    Some((k + BEYOND[target]).saturating_add(ranks.beyond_twice(target, k, slots)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ranks(by_target: u32, among: u32) -> Ranks {
+        Ranks { by_target: [by_target; TARGETS.len()], among }
+    }
+
+    #[test]
+    fn codes_that_rank_like_vectors_need_no_more() {
+        for ranks in [Ranks::default(), ranks(10, 5000), ranks(20, 5000)] {
+            for (recall, beyond) in TARGETS.into_iter().zip(BEYOND) {
+                assert_eq!(ef_for(Some(recall), 10, &ranks, 5000), Some(10 + beyond));
+            }
+        }
+        assert_eq!(ef_for(None, 10, &ranks(10, 5000), 0), ef_for(Some(DEFAULT), 10, &ranks(10, 5000), 0));
+        assert_eq!(ef_for(Some(1.0), 10, &ranks(50, 5000), 5000), None);
+    }
+
+    #[test]
+    fn coarse_codes_need_what_their_ranks_say() {
+        let more = |k, slots| ef_for(Some(0.95), k, &ranks(50, 5000), slots).expect("a walk") - k - BEYOND[1];
+        assert_eq!([more(1, 5000), more(10, 5000), more(100, 5000)], [30, 30, 300]);
+        assert_eq!([more(10, 100), more(10, 4 * 5000)], [30, 80], "by the square root of the growth");
+    }
 }

@@ -7,6 +7,7 @@ use tiercel_simd::{Buffer, Chunked, Isa, Level, Loop, Table};
 
 use crate::errors::Interrupted;
 use crate::options::{Metric, Options};
+use crate::storage::ranks::Ranks;
 use crate::storage::rows::Rows;
 use crate::storage::space::Space;
 use crate::work::Work;
@@ -21,6 +22,8 @@ pub(crate) struct Trial {
     pub(crate) recall: f32,
     /// Root mean square error of a distance by code, over those nearest.
     pub(crate) error: f32,
+    /// How far down the true neighbours rank by code.
+    pub(crate) ranks: Ranks,
 }
 
 /// The codes of all vectors.

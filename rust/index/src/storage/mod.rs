@@ -5,5 +5,6 @@ pub(crate) mod bitset;
 pub(crate) mod candidate;
 pub(crate) mod codes;
 pub(crate) mod ids;
+pub(crate) mod ranks;
 pub(crate) mod rows;
 pub(crate) mod space;

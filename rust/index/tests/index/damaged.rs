@@ -44,6 +44,7 @@ fn small() -> Vec<u8> {
         file.patch(*b"META", at, &(value as u64).to_le_bytes());
     }
     file.patch(*b"META", 40, &2u32.to_le_bytes());
+    *file.section_mut(*b"rank") = [rows as u32; 6].map(u32::to_le_bytes).concat();
     *file.section_mut(*b"last") = [rows, rows].map(|slots| (slots as u64).to_le_bytes()).concat();
     file.seal()
 }

@@ -103,6 +103,10 @@ fn counts_that_disagree() {
             refused(&format!("{what} {value}"), &patched(*b"last", at, &value.to_le_bytes()));
         }
     }
+    for value in [rows as u32 + 1, u32::MAX] {
+        refused(&format!("{value} ranked"), &patched(*b"rank", 0, &value.to_le_bytes()));
+        refused(&format!("rank {value}"), &patched(*b"rank", 4, &value.to_le_bytes()));
+    }
     let nodes = u64::from(number(*b"LEVL", 0));
     for value in [0, nodes - 1, nodes + 1, rows, rows + 1, u64::MAX / 18, u64::MAX] {
         refused(&format!("{value} nodes at level 1"), &patched(*b"LEVL", 0, &value.to_le_bytes()));
@@ -323,7 +327,7 @@ fn extreme_values_can_be_used() {
 fn what_overflows_can_be_saved_and_loaded() {
     let vectors: Vec<f32> = Random(5).normals(1500 * DIM).iter().map(|value| value.signum() * f32::MAX).collect();
     for metric in [Metric::Dot, Metric::L2] {
-        for storage in [Storage::Auto, Storage::Codes(CodecKind::Sq4), Storage::Codes(CodecKind::Sq8)] {
+        for storage in Storage::all() {
             let index = built(Options { storage, ..options(DIM, metric) }, &vectors);
             assert!(Index::from_bytes(&index.to_bytes()).is_ok(), "{metric:?} {storage:?}");
         }

@@ -2,6 +2,7 @@
 
 mod among;
 mod budget;
+mod coarse;
 mod codecs;
 mod common;
 mod concurrent;

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use tiercel_index::{CodecKind, Dtype, Filter, Index, Options, SearchSettings, Storage};
+use tiercel_index::{Dtype, Filter, Index, Options, SearchSettings, Storage};
 
 use crate::common::data::{Random, clustered};
 use crate::common::model::Model;
@@ -103,12 +103,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn any_options() -> impl Strategy<Value = Options> {
     let dtypes = prop::sample::select(vec![Dtype::F32, Dtype::F16]);
-    let storages = prop::sample::select(vec![
-        Storage::Auto,
-        Storage::Codes(CodecKind::Sq4),
-        Storage::Codes(CodecKind::Sq8),
-        Storage::Raw,
-    ]);
+    let storages = prop::sample::select(Storage::all().collect::<Vec<Storage>>());
     let metrics = prop::sample::select(METRICS.to_vec());
     (1..6usize, metrics, dtypes, storages, any::<u64>()).prop_map(|(dim, metric, dtype, storage, seed)| Options {
         dtype,

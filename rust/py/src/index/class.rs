@@ -22,9 +22,9 @@ use crate::work::detached;
 ///     The distance: 1 - cos, the negated inner product, or the squared Euclidean distance.
 /// dtype : {"f32", "f16"}
 ///     How vectors are stored: 4 bytes per value, or 2 bytes, rounded to half precision.
-/// storage : {"auto", "sq4", "sq8", "raw"}
-///     Codes that searches compare: 4 or 8 bits per value, or none. "auto" uses the smallest that
-///     ranks the data well.
+/// storage : {"auto", "sq4", "sq8", "rabitq1", "rabitq2", "rabitq3", "rabitq4", "raw"}
+///     Codes that searches compare: 4 or 8 bits per value, directions of 1 to 4 bits per value
+///     (RaBitQ), or none. "auto" uses the smallest of "sq4" and "sq8" that ranks the data well.
 /// m : int
 ///     Neighbours of each vector on the upper levels, 2 to 512; twice as many on level 0.
 /// ef_construction : int

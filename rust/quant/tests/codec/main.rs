@@ -10,6 +10,7 @@ mod coded;
 mod distances;
 mod every_codec;
 mod extremes;
+mod rabitq;
 mod round_trip;
 mod same_everywhere;
 mod scalar;

@@ -25,7 +25,7 @@ fn under_every_instruction_set() {
 }
 
 /// FNV-1a.
-fn hash(bytes: impl IntoIterator<Item = u8>) -> u64 {
+pub(crate) fn hash(bytes: impl IntoIterator<Item = u8>) -> u64 {
     bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 

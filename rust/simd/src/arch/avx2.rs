@@ -3,18 +3,18 @@
 //! Byte products go through 16-bit lanes, since `vpmaddubsw` would saturate on full-range codes.
 
 use core::arch::x86_64::{
-    __m256, __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256, _mm256_castsi256_pd,
-    _mm256_castsi256_si128, _mm256_cmpgt_epi64, _mm256_cvtepi8_epi16, _mm256_cvtepu8_epi16, _mm256_cvtph_ps,
-    _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16,
-    _mm256_maddubs_epi16, _mm256_maskload_ps, _mm256_maskstore_epi64, _mm256_movemask_pd, _mm256_set1_epi8,
-    _mm256_set1_epi16, _mm256_set1_epi64x, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi16,
-    _mm256_srli_epi16, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_epi8, _mm256_sub_epi16, _mm256_sub_ps,
-    _mm256_xor_si256,
+    __m256, __m256i, _mm_loadu_si128, _mm256_add_epi16, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256,
+    _mm256_castsi256_pd, _mm256_castsi256_si128, _mm256_cmpeq_epi8, _mm256_cmpgt_epi64, _mm256_cvtepi8_epi16,
+    _mm256_cvtepu8_epi16, _mm256_cvtph_ps, _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_loadu_ps,
+    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_maskload_ps, _mm256_maskstore_epi64,
+    _mm256_movemask_pd, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_set1_ps,
+    _mm256_setzero_ps, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_slli_epi16, _mm256_srli_epi16,
+    _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_epi8, _mm256_sub_epi16, _mm256_sub_ps, _mm256_xor_si256,
 };
 
 use super::portable::Portable;
 use crate::isa::sealed::Sealed;
-use crate::{Isa, Level, packed::BLOCK};
+use crate::{Isa, Level, packed::BLOCK, packed2};
 
 /// Kernels for AVX2.
 #[derive(Clone, Copy, Debug)]
@@ -169,6 +169,50 @@ unsafe fn tile<const L2: bool, const HIGH: usize>(rows: *const f32, queries: *co
     }
 }
 
+/// For each bit of 4 bytes, repeated in both halves of a register: the byte that holds it, and the
+/// bit within that byte.
+static BYTES_OF_BITS: [u8; 32] =
+    [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3];
+const BITS_OF_BYTE: i64 = 0x8040_2010_0804_0201_u64.cast_signed();
+
+/// Products of 128 1-bit codes and their part of a query, summed in lanes.
+#[inline(always)]
+unsafe fn dot_bits(codes: *const u8, query: *const i8) -> __m256i {
+    // SAFETY: the caller promises 16 bytes of codes and 128 values in the query.
+    unsafe {
+        let bytes_of_bits = _mm256_loadu_si256(BYTES_OF_BITS.as_ptr().cast());
+        let (bits, one) = (_mm256_set1_epi64x(BITS_OF_BYTE), _mm256_set1_epi8(1));
+        let mut pairs = _mm256_setzero_si256();
+        for part in 0..4 {
+            let four = _mm256_set1_epi32(codes.add(4 * part).cast::<i32>().read_unaligned());
+            let bit = _mm256_and_si256(_mm256_shuffle_epi8(four, bytes_of_bits), bits);
+            let is_one = _mm256_cmpeq_epi8(bit, bits);
+            let chosen = _mm256_and_si256(is_one, _mm256_loadu_si256(query.add(32 * part).cast()));
+            // Four pairs of bytes stay far from the limits of 16 bits.
+            pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(one, chosen));
+        }
+        _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))
+    }
+}
+
+/// Products of a block of 2-bit codes and its part of a query, summed in lanes.
+#[inline(always)]
+unsafe fn dot_quarters(codes: *const u8, query: *const i8) -> __m256i {
+    // SAFETY: the caller promises a block of codes and 128 values in the query.
+    unsafe {
+        let lowest = _mm256_set1_epi8(3);
+        let four = _mm256_loadu_si256(codes.cast());
+        let runs = [four, _mm256_srli_epi16::<2>(four), _mm256_srli_epi16::<4>(four), _mm256_srli_epi16::<6>(four)];
+        let mut pairs = _mm256_setzero_si256();
+        for (run, codes) in runs.into_iter().enumerate() {
+            let query = _mm256_loadu_si256(query.add(32 * run).cast());
+            // Codes are at most 3, so four pairs of products stay far from the limits of 16 bits.
+            pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(_mm256_and_si256(codes, lowest), query));
+        }
+        _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))
+    }
+}
+
 impl Sealed for Avx2 {}
 
 impl Isa for Avx2 {
@@ -278,6 +322,34 @@ impl Isa for Avx2 {
                 i += BLOCK;
             }
             sum_epi32(sum) + Portable::l2_u4i8(codes.add(i / 2), query.add(i), n - i)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_u1i8(codes: *const u8, query: *const i8, n: usize) -> i32 {
+        // SAFETY: whole parts stay below `n`, which the caller promises.
+        unsafe {
+            let mut sum = _mm256_setzero_si256();
+            let mut i = 0;
+            while i + 128 <= n {
+                sum = _mm256_add_epi32(sum, dot_bits(codes.add(i / 8), query.add(i)));
+                i += 128;
+            }
+            sum_epi32(sum) + Portable::dot_u1i8(codes.add(i / 8), query.add(i), n - i)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_u2i8(codes: *const u8, query: *const i8, n: usize) -> i32 {
+        // SAFETY: whole blocks stay below `n`, which the caller promises.
+        unsafe {
+            let mut sum = _mm256_setzero_si256();
+            let mut i = 0;
+            while i + packed2::BLOCK <= n {
+                sum = _mm256_add_epi32(sum, dot_quarters(codes.add(i / 4), query.add(i)));
+                i += packed2::BLOCK;
+            }
+            sum_epi32(sum) + Portable::dot_u2i8(codes.add(i / 4), query.add(i), n - i)
         }
     }
 

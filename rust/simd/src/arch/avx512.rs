@@ -1,20 +1,22 @@
 //! Kernels for AVX-512 with VNNI. Tails are masked loads, so every length runs the same code.
 
 use core::arch::x86_64::{
-    __m512, __m512i, _mm256_loadu_si256, _mm256_mask_loadu_epi8, _mm256_maskz_loadu_epi8, _mm256_maskz_loadu_epi16,
-    _mm256_set1_epi8, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castsi512_si256,
-    _mm512_cmpgt_epu64_mask, _mm512_cvtepi8_epi16, _mm512_cvtepu8_epi16, _mm512_cvtph_ps, _mm512_dpbusd_epi32,
-    _mm512_dpwssd_epi32, _mm512_extracti64x4_epi64, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
-    _mm512_mask_cmpgt_epu64_mask, _mm512_mask_storeu_epi64, _mm512_maskz_loadu_epi8, _mm512_maskz_loadu_epi64,
-    _mm512_maskz_loadu_ps, _mm512_maskz_mov_epi8, _mm512_mul_ps, _mm512_permute_ps, _mm512_reduce_add_epi32,
-    _mm512_reduce_add_ps, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi64, _mm512_set1_ps, _mm512_setzero_ps,
-    _mm512_setzero_si512, _mm512_shuffle_f32x4, _mm512_slli_epi16, _mm512_srli_epi16, _mm512_storeu_ps,
-    _mm512_storeu_si512, _mm512_sub_epi8, _mm512_sub_epi16, _mm512_sub_ps,
+    __m256i, __m512, __m512i, _mm_cvtsi128_si64, _mm_maskz_loadu_epi8, _mm256_and_si256, _mm256_dpbusd_epi32,
+    _mm256_loadu_si256, _mm256_mask_loadu_epi8, _mm256_maskz_loadu_epi8, _mm256_maskz_loadu_epi16, _mm256_set1_epi8,
+    _mm256_set1_epi16, _mm256_setzero_si256, _mm256_srli_epi16, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512,
+    _mm512_broadcast_i64x4, _mm512_castsi512_si256, _mm512_cmpgt_epu64_mask, _mm512_cvtepi8_epi16,
+    _mm512_cvtepu8_epi16, _mm512_cvtph_ps, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_extracti64x4_epi64,
+    _mm512_fmadd_ps, _mm512_inserti64x4, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_cmpgt_epu64_mask,
+    _mm512_mask_storeu_epi64, _mm512_maskz_loadu_epi8, _mm512_maskz_loadu_epi64, _mm512_maskz_loadu_ps,
+    _mm512_maskz_mov_epi8, _mm512_mul_ps, _mm512_permute_ps, _mm512_reduce_add_epi32, _mm512_reduce_add_ps,
+    _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi64, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512,
+    _mm512_shuffle_f32x4, _mm512_slli_epi16, _mm512_srli_epi16, _mm512_srlv_epi16, _mm512_storeu_ps,
+    _mm512_storeu_si512, _mm512_sub_epi8, _mm512_sub_epi16, _mm512_sub_ps, _mm512_zextsi256_si512,
 };
 
 use super::portable::Portable;
 use crate::isa::sealed::Sealed;
-use crate::{Isa, Level, packed::BLOCK};
+use crate::{Isa, Level, packed::BLOCK, packed1, packed2};
 
 /// Kernels for AVX-512.
 #[derive(Clone, Copy, Debug)]
@@ -169,6 +171,61 @@ unsafe fn l2_block(codes: *const u8, query: *const i8, halves: Halves, sum: __m5
         let high = _mm512_maskz_mov_epi8(lowest(halves.high), high);
         let sum = add_squares(low, load_bytes(query, halves.low), sum);
         add_squares(high, load_bytes(query.add(halves.low), halves.high), sum)
+    }
+}
+
+/// The values of a query whose code is 1, added to `sum`; at most 64 codes.
+#[inline(always)]
+unsafe fn add_chosen(codes: *const u8, query: *const i8, count: usize, sum: __m512i) -> __m512i {
+    // SAFETY: the caller promises AVX-512, `count` packed codes and as many values; masked lanes
+    // are not read.
+    unsafe {
+        let chosen = if count >= 64 {
+            codes.cast::<u64>().read_unaligned()
+        } else {
+            let bytes = _mm_maskz_loadu_epi8(lowest(packed1::bytes(count)) as u16, codes.cast());
+            _mm_cvtsi128_si64(bytes).cast_unsigned() & lowest(count)
+        };
+        _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(1), _mm512_maskz_loadu_epi8(chosen, query))
+    }
+}
+
+/// Products of a block of 2-bit codes and its part of a query, added to `sums`.
+#[inline(always)]
+unsafe fn dot_quarters(codes: *const u8, query: *const i8, sums: [__m512i; 2]) -> [__m512i; 2] {
+    // SAFETY: the caller promises AVX-512, a block of codes and 128 values in the query.
+    unsafe {
+        let three = _mm512_set1_epi8(3);
+        let second_half = _mm512_inserti64x4::<1>(_mm512_setzero_si512(), _mm256_set1_epi16(2));
+        let twice = _mm512_broadcast_i64x4(_mm256_loadu_si256(codes.cast()));
+        // The first run of codes in the lower half, the second in the upper one.
+        let pair = _mm512_srlv_epi16(twice, second_half);
+        let (low, high) = (_mm512_and_si512(pair, three), _mm512_and_si512(_mm512_srli_epi16::<4>(pair), three));
+        [
+            _mm512_dpbusd_epi32(sums[0], low, _mm512_loadu_si512(query.cast())),
+            _mm512_dpbusd_epi32(sums[1], high, _mm512_loadu_si512(query.add(64).cast())),
+        ]
+    }
+}
+
+/// Products of a tail of 2-bit codes, fewer than a block, and its part of a query.
+#[inline(always)]
+unsafe fn dot_quarters_of_tail(codes: *const u8, query: *const i8, count: usize) -> __m256i {
+    // SAFETY: the caller promises AVX-512, `count` packed codes and as many values; masked lanes
+    // are not read.
+    unsafe {
+        let three = _mm256_set1_epi8(3);
+        let bytes = packed2::bytes(count);
+        let four = _mm256_maskz_loadu_epi8(lowest(bytes) as u32, codes.cast());
+        let runs = [four, _mm256_srli_epi16::<2>(four), _mm256_srli_epi16::<4>(four), _mm256_srli_epi16::<6>(four)];
+        let mut sum = _mm256_setzero_si256();
+        for (run, codes) in runs.into_iter().enumerate() {
+            let first = (run * bytes).min(count);
+            let some = lowest((count - first).min(bytes)) as u32;
+            let query = _mm256_maskz_loadu_epi8(some, query.add(first));
+            sum = _mm256_dpbusd_epi32(sum, _mm256_and_si256(codes, three), query);
+        }
+        sum
     }
 }
 
@@ -361,6 +418,43 @@ impl Isa for Avx512 {
                 sum = l2_block(codes.add(i / 2), query.add(i), Halves::of_tail(n - i), sum);
             }
             _mm512_reduce_add_epi32(sum)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_u1i8(codes: *const u8, query: *const i8, n: usize) -> i32 {
+        // SAFETY: codes stay below `n`, which the caller promises.
+        unsafe {
+            let mut sums = [_mm512_setzero_si512(); 2];
+            let mut i = 0;
+            while i + 128 <= n {
+                sums[0] = add_chosen(codes.add(i / 8), query.add(i), 64, sums[0]);
+                sums[1] = add_chosen(codes.add(i / 8 + 8), query.add(i + 64), 64, sums[1]);
+                i += 128;
+            }
+            while i < n {
+                sums[0] = add_chosen(codes.add(i / 8), query.add(i), n - i, sums[0]);
+                i += 64;
+            }
+            _mm512_reduce_add_epi32(_mm512_add_epi32(sums[0], sums[1]))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_u2i8(codes: *const u8, query: *const i8, n: usize) -> i32 {
+        // SAFETY: blocks stay below `n`, which the caller promises.
+        unsafe {
+            let mut sums = [_mm512_setzero_si512(); 2];
+            let mut i = 0;
+            while i + packed2::BLOCK <= n {
+                sums = dot_quarters(codes.add(i / 4), query.add(i), sums);
+                i += packed2::BLOCK;
+            }
+            if i < n {
+                let tail = dot_quarters_of_tail(codes.add(i / 4), query.add(i), n - i);
+                sums[0] = _mm512_add_epi32(sums[0], _mm512_zextsi256_si512(tail));
+            }
+            _mm512_reduce_add_epi32(_mm512_add_epi32(sums[0], sums[1]))
         }
     }
 

@@ -3,7 +3,7 @@
 use core::slice::{from_raw_parts, from_raw_parts_mut};
 
 use crate::isa::sealed::Sealed;
-use crate::{Isa, Level, packed::BLOCK};
+use crate::{Isa, Level, packed::BLOCK, packed1, packed2};
 
 /// Kernels for any machine.
 #[derive(Clone, Copy, Debug)]
@@ -110,6 +110,54 @@ fn within_lanes(mut lanes: [f32; LANES], scale: f32) -> [f32; LANES] {
     lanes.map(|value| value * scale)
 }
 
+/// Sum the values of a query whose code is 1.
+#[inline(always)]
+fn sum_chosen(codes: &[u8], query: &[i8]) -> i32 {
+    /// Repeats a byte, and the bit that each repetition stands for.
+    const REPEAT: u64 = 0x0101_0101_0101_0101;
+    const BITS: u64 = 0x8040_2010_0804_0201;
+    let mut lanes = [0i32; 8];
+    let (whole, tail) = query.as_chunks::<8>();
+    for (byte, query) in codes.iter().zip(whole) {
+        let bits = ((u64::from(*byte) * REPEAT) & BITS).to_le_bytes();
+        for ((sum, bit), q) in lanes.iter_mut().zip(bits).zip(query) {
+            *sum += if bit == 0 { 0 } else { i32::from(*q) };
+        }
+    }
+    let last = codes.get(whole.len()).copied().unwrap_or(0);
+    for ((bit, sum), q) in lanes.iter_mut().enumerate().zip(tail) {
+        *sum += i32::from(last >> bit & 1) * i32::from(*q);
+    }
+    lanes.iter().sum()
+}
+
+/// Sum the products of 2-bit codes with a query.
+#[inline(always)]
+fn sum_quarters(codes: &[u8], query: &[i8]) -> i32 {
+    let mut sum = 0;
+    let (blocks, tail) = codes.as_chunks::<{ packed2::BLOCK / 4 }>();
+    let (queries, query_tail) = query.as_chunks::<{ packed2::BLOCK }>();
+    for (codes, query) in blocks.iter().zip(queries) {
+        let (runs, _) = query.as_chunks::<{ packed2::BLOCK / 4 }>();
+        for (run, query) in runs.iter().enumerate() {
+            sum += sum_run(codes, query, run);
+        }
+    }
+    // A tail of more than 124 codes has as many bytes as a block.
+    let tail = if queries.len() < blocks.len() { &blocks[queries.len()][..] } else { tail };
+    for (run, query) in query_tail.chunks(tail.len().max(1)).enumerate() {
+        sum += sum_run(tail, query, run);
+    }
+    sum
+}
+
+/// Sum the products of one run of 2-bit codes with its part of a query.
+#[inline(always)]
+fn sum_run(codes: &[u8], query: &[i8], run: usize) -> i32 {
+    let terms = codes.iter().zip(query).map(|(code, q)| i32::from(code >> (2 * run) & 3) * i32::from(*q));
+    terms.sum()
+}
+
 impl Sealed for Portable {}
 
 impl Isa for Portable {
@@ -176,6 +224,20 @@ impl Isa for Portable {
         // SAFETY: the caller promises `n` values, and as many packed codes.
         let (codes, query) = unsafe { (from_raw_parts(codes, n.div_ceil(2)), from_raw_parts(query, n)) };
         sum_packed(codes, query, |code, q| (8 * code - 60 - q) * (8 * code - 60 - q))
+    }
+
+    #[inline(always)]
+    unsafe fn dot_u1i8(codes: *const u8, query: *const i8, n: usize) -> i32 {
+        // SAFETY: the caller promises `n` values, and as many packed codes.
+        let (codes, query) = unsafe { (from_raw_parts(codes, packed1::bytes(n)), from_raw_parts(query, n)) };
+        sum_chosen(codes, query)
+    }
+
+    #[inline(always)]
+    unsafe fn dot_u2i8(codes: *const u8, query: *const i8, n: usize) -> i32 {
+        // SAFETY: the caller promises `n` values, and as many packed codes.
+        let (codes, query) = unsafe { (from_raw_parts(codes, packed2::bytes(n)), from_raw_parts(query, n)) };
+        sum_quarters(codes, query)
     }
 
     const HIGH: usize = 4;

@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, any, proptest};
 use proptest::test_runner::RngSeed;
-use tiercel_simd::{MAX_CODES, kernels, packed, reference};
+use tiercel_simd::{Level, MAX_CODES, kernels, packed, packed1, packed2, reference};
 
 use crate::guarded::{Guarded, PLACES};
 use crate::{LONGEST, at_every_level, mixed};
@@ -61,6 +61,49 @@ impl Memory {
     }
 }
 
+/// A kernel of codes of fewer bits than four.
+struct Few {
+    name: &'static str,
+    bytes: fn(usize) -> usize,
+    pack: fn(&[u8], &mut [u8]),
+    dot: fn(Level, &[u8], &[i8]) -> i32,
+    reference: fn(&[u8], &[i8]) -> i32,
+}
+
+const FEW: [Few; 2] = [
+    Few {
+        name: "dot_u1i8",
+        bytes: packed1::bytes,
+        pack: packed1::pack,
+        dot: kernels::dot_u1i8,
+        reference: reference::dot_u1i8,
+    },
+    Few {
+        name: "dot_u2i8",
+        bytes: packed2::bytes,
+        pack: packed2::pack,
+        dot: kernels::dot_u2i8,
+        reference: reference::dot_u2i8,
+    },
+];
+
+impl Memory {
+    /// Check codes of one and two bits: `codes` has one per byte, of which the lowest bits count.
+    fn check_few(&mut self, codes: &[u8], query: &[i8]) {
+        for few in &FEW {
+            let mut packed = vec![0; (few.bytes)(codes.len())];
+            (few.pack)(codes, &mut packed);
+            let dot = (few.reference)(&packed, query);
+            for place in PLACES {
+                let (codes, query) = (self.codes.put(&packed, place.0), self.query.put(query, place.1));
+                at_every_level(|level| {
+                    assert_eq!((few.dot)(level, codes, query), dot, "{} {level:?} {} {place:?}", few.name, query.len());
+                });
+            }
+        }
+    }
+}
+
 /// Check each length with each pattern.
 fn check_lengths(lengths: impl Iterator<Item = usize>, mut check: impl FnMut(&[u8], &[i8])) {
     for n in lengths {
@@ -90,6 +133,24 @@ fn four_bit_codes_of_every_length() {
 }
 
 #[test]
+fn codes_of_one_and_two_bits_of_every_length() {
+    let mut memory = Memory::new(MAX_CODES);
+    check_lengths(lengths(), |codes, query| memory.check_few(codes, query));
+}
+
+#[test]
+fn bits_past_the_last_code_do_not_count() {
+    for n in 1..260 {
+        let query: Vec<i8> = (0..n).map(|i| mixed(i) as i8).collect();
+        let mut packed = vec![0; packed1::bytes(n)];
+        packed1::pack(&vec![1; n], &mut packed);
+        let expected = query.iter().map(|q| i32::from(*q)).sum::<i32>();
+        *packed.last_mut().expect("a byte") = 0xff;
+        at_every_level(|level| assert_eq!(kernels::dot_u1i8(level, &packed, &query), expected, "{level:?} {n}"));
+    }
+}
+
+#[test]
 fn lengths_that_do_not_match_panic() {
     let (codes, query) = (vec![0; MAX_CODES + 1], vec![0; MAX_CODES + 1]);
     at_every_level(|level| {
@@ -97,6 +158,12 @@ fn lengths_that_do_not_match_panic() {
             let (codes, query) = (&codes[..m], &query[..n]);
             assert!(std::panic::catch_unwind(|| kernels::dot_u8i8(level, codes, query)).is_err());
             assert!(std::panic::catch_unwind(|| kernels::l2_u8i8(level, codes, query)).is_err());
+        }
+        for few in &FEW {
+            for (m, n) in [(0, 1), (2, 1), (3, 4), (65, 512), ((few.bytes)(MAX_CODES + 1), MAX_CODES + 1)] {
+                let (codes, query) = (&codes[..m], &query[..n]);
+                assert!(std::panic::catch_unwind(|| (few.dot)(level, codes, query)).is_err(), "{}", few.name);
+            }
         }
         for (m, n) in [(1, 3), (2, 5), (3, 4), (packed::bytes(MAX_CODES + 1), MAX_CODES + 1)] {
             let (codes, query) = (&codes[..m], &query[..n]);
@@ -118,5 +185,6 @@ proptest! {
         let mut memory = Memory::new(values.len());
         memory.check_u8(&codes, &query);
         memory.check_u4(&codes, &query);
+        memory.check_few(&codes, &query);
     }
 }
