@@ -6,13 +6,15 @@
 
 mod any;
 mod codec;
+mod crew;
 pub mod factors;
 mod key;
 mod registry;
 mod rotation;
 mod scalar;
 
-pub use codec::{Codec, Geometry, Parameters, ParametersError, Visitor};
+pub use codec::{Codec, Geometry, Parameters, ParametersError, Training, Visitor};
+pub use crew::{Alone, Crew};
 pub use key::{Key, order, unorder};
 pub use registry::{AnyCodec, CodecKind};
 pub use rotation::{Rotation, split_mix};

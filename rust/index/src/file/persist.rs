@@ -19,7 +19,7 @@ use crate::state::{Coding, State};
 use crate::storage::bitset::Bitset;
 use crate::storage::candidate::MAX_SLOTS;
 use crate::storage::codes::Trial;
-use crate::storage::codes::{Codes, geometry, stride};
+use crate::storage::codes::{Codes, geometry};
 use crate::storage::ids::Ids;
 use crate::storage::rows::Rows;
 
@@ -316,7 +316,7 @@ fn read_coding(reader: &mut SectionReader<impl Read>, meta: &Meta) -> Result<Cod
         ParametersError::Step(_) => wrong(META, error),
         ParametersError::Value { .. } => wrong(CODEC, error),
     })?;
-    let stride = stride(&codec);
+    let stride = codec.stride();
     reader.expect_len(CODES, meta.slots, stride)?;
     let mut bytes = Chunked::new(stride).append_zeros(meta.slots as usize);
     reader.read_pieces(CODES, &mut bytes.runs_mut().map(|(_, run)| run))?;

@@ -52,10 +52,16 @@ fn a_file_keeps_codec_and_codes() {
 
 #[test]
 fn every_storage_has_a_name_of_its_own() {
-    let names: Vec<&str> = Storage::all().map(Storage::name).collect();
-    assert_eq!(names.first(), Some(&"auto"));
-    assert_eq!(names.last(), Some(&"raw"));
+    let names: Vec<_> = Storage::all().map(Storage::name).collect();
+    assert_eq!(names.first().map(AsRef::as_ref), Some("auto"));
+    assert_eq!(names.last().map(AsRef::as_ref), Some("raw"));
     for (at, name) in names.iter().enumerate() {
         assert!(!names[..at].contains(name), "{name}");
+    }
+    for storage in Storage::all() {
+        assert_eq!(Storage::from_name(&storage.name()), Some(storage));
+    }
+    for unknown in ["", "sq", "sq2", "SQ4", "sq4 "] {
+        assert_eq!(Storage::from_name(unknown), None, "{unknown}");
     }
 }

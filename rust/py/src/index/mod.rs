@@ -13,6 +13,7 @@ mod options;
 mod range_matches;
 mod stats;
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use numpy::PyArray1;
@@ -85,7 +86,7 @@ impl Index {
 
     /// The storage passed to the constructor; `stats()["storage"]` is the one in use.
     #[getter]
-    fn storage(&self) -> &'static str {
+    fn storage(&self) -> Cow<'static, str> {
         self.core.options().storage.name()
     }
 

@@ -23,7 +23,7 @@ impl Options<'_> {
             dim: size(&self.dim, 0)?,
             metric: choice(&self.metric, "metric", arguments::METRICS)?,
             dtype: choice(&self.dtype, "dtype", arguments::DTYPES)?,
-            storage: choice(&self.storage, "storage", &arguments::storages())?,
+            storage: arguments::storage(&self.storage)?,
             m: size(&self.m, 16)?,
             ef_construction: size(&self.ef_construction, 200)?,
             seed: arguments::seed(&self.seed)?,

@@ -1,6 +1,6 @@
 //! Properties of every registered codec.
 
-use tiercel_quant::{AnyCodec, Codec, CodecKind, Geometry, Key, Parameters, Rotation, Visitor};
+use tiercel_quant::{AnyCodec, Codec, CodecKind, Geometry, Key, Parameters, Rotation, Training, Visitor};
 use tiercel_simd::{Isa, Level, Loop};
 
 use crate::{GEOMETRIES, SAMPLE, normals};
@@ -40,7 +40,7 @@ impl<C: Codec> Loop for ComparedLoop<'_, C> {
         let dim = codec.dim();
         let (mut rows, mut scratch) = (Vec::new(), Vec::new());
         for vector in vectors.chunks_exact(dim) {
-            let mut row = vec![0; C::row_bytes(dim)];
+            let mut row = vec![0; codec.row_bytes(dim)];
             codec.encode(vector, &mut scratch, &mut row);
             rows.push(row);
         }
@@ -67,7 +67,8 @@ fn each(check: impl Fn(&AnyCodec, &[f32], usize, Geometry)) {
         for geometry in GEOMETRIES {
             for dim in DIMS {
                 let vectors = normals(SAMPLE * dim, 1.0, &mut (dim as u64));
-                check(&kind.train(geometry, Rotation::new(dim, 7), &vectors), &vectors, dim, geometry);
+                let training = Training::alone(geometry, Rotation::new(dim, 7), &vectors);
+                check(&kind.train(training), &vectors, dim, geometry);
             }
         }
     }
