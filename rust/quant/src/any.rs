@@ -94,6 +94,23 @@ macro_rules! codecs {
                 let plain = Self::ALL.iter().copied().find(|kind| kind.name() == name);
                 plain$(.or_else(|| <$type>::from_name(name).map(Self::$shaped)))*
             }
+
+            /// Return the codec of a number in files, and of its number of parts if it has any.
+            pub fn from_number(number: u8, parts: Option<u32>) -> Option<Self> {
+                let Some(parts) = parts else {
+                    return Self::ALL.iter().copied().find(|kind| kind.number() == number);
+                };
+                None$(.or_else(|| <$type>::from_number(number, parts).map(Self::$shaped)))*
+            }
+
+            /// Return the number of parts, and the most that vectors of `dim` values can have; `None`
+            /// for a codec without parts.
+            pub fn parts(self, dim: usize) -> Option<(usize, usize)> {
+                match self {
+                    $(Self::$shaped($shape) => Some(($shape.parts(), $shape.most_parts(dim))),)*
+                    _ => None,
+                }
+            }
         }
     };
 
@@ -113,7 +130,7 @@ macro_rules! codecs {
             }
 
             /// Return the number in files.
-            pub const fn number(self) -> u8 {
+            pub fn number(self) -> u8 {
                 match self {
                     $(Self::$kind $(($shape))? => $number,)+
                 }

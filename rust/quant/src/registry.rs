@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 
+use crate::additive::Additive;
 use crate::any::{ByGeometry, codecs, shape_of};
 use crate::codec::{Codec, Geometry, Parameters, ParametersError, Training, Visitor};
 use crate::rotation::Rotation;
 use crate::scalar::{Sq4, Sq8};
+use crate::shape::AdditiveShape;
 
 codecs! {
     // kind = number in files, name, type; `storage="auto"` tries them in this order
@@ -17,5 +19,7 @@ codecs! {
     }
     // kind(shape: its type), type; the shape knows name and number
     {
+        /// Sums of centroids.
+        Additive(shape: AdditiveShape), Additive;
     }
 }
