@@ -60,8 +60,20 @@ def test_an_index_tells_what_it_was_made_with() -> None:
         ({"metric": 1}, "metric: expected 'cosine' or 'dot' or 'l2', got 1"),
         ({"metric": b"l2"}, "metric: expected 'cosine' or 'dot' or 'l2', got b'l2'"),
         ({"dtype": np.float32}, "dtype: expected 'f32' or 'f16', got <class 'numpy.float32'>"),
-        ({"storage": "sq2"}, "storage: expected 'auto' or 'sq4' or 'sq8' or 'raw', got 'sq2'"),
-        ({"storage": "\ud800"}, "storage: expected 'auto' or 'sq4' or 'sq8' or 'raw', got '\\ud800'"),
+        (
+            {"storage": "sq2"},
+            "storage: expected 'auto' or 'sq4' or 'sq8' or 'raw' or a name such as 'pq48x8', got 'sq2'",
+        ),
+        (
+            {"storage": "\ud800"},
+            "storage: expected 'auto' or 'sq4' or 'sq8' or 'raw' or a name such as 'pq48x8', got '\\ud800'",
+        ),
+        (
+            {"storage": "pq3x2"},
+            "storage: expected 'auto' or 'sq4' or 'sq8' or 'raw' or a name such as 'pq48x8', got 'pq3x2'",
+        ),
+        ({"storage": "pq4x8"}, "parts of storage: expected an int from 1 to 3, got 'pq4x8'"),
+        ({"storage": "rq33x8"}, "parts of storage: expected an int from 1 to 32, got 'rq33x8'"),
         ({"metric": "x" * 1000}, "metric: expected 'cosine' or 'dot' or 'l2', got str"),
     ],
 )

@@ -76,7 +76,10 @@ KINDS: list[tuple[int, Any, Metric]] = [
     (500, "auto", "l2"),
     (1500, "sq4", "cosine"),
     (1500, "sq8", "l2"),
+    (1500, "pq3x8", "cosine"),
+    (1500, "rq2x8", "l2"),
     (9000, "sq4", "l2"),
+    (9000, "opq3x4", "l2"),
     (9000, "sq8", "dot"),
     (9000, "raw", "cosine"),
 ]

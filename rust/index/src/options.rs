@@ -112,6 +112,12 @@ impl Options {
                 return Err(OptionsError { option, low, high, got });
             }
         }
+        if let Storage::Codes(kind) = self.storage
+            && let Some((got, high)) = kind.parts(self.dim)
+            && got > high
+        {
+            return Err(OptionsError { option: "parts of storage", low: 1, high, got });
+        }
         Ok(())
     }
 }

@@ -101,6 +101,19 @@ impl State {
         self.ids.slots()
     }
 
+    /// Return the space in which a graph is linked: that of full vectors, if codes are too coarse.
+    pub(crate) fn linking_space(&self) -> AnySpace<'_> {
+        match &self.coding {
+            Coding::Codes(codes) if codes.codec.kind().links() => AnySpace::Codes(codes),
+            _ => AnySpace::Raw(&self.rows),
+        }
+    }
+
+    /// Return how many candidates nearly always hold the ten nearest; 0 if no more than usual.
+    pub(crate) fn depth(&self) -> usize {
+        if let Coding::Codes(codes) = &self.coding { codes.trial.depth } else { 0 }
+    }
+
     /// Return the space in which vectors are compared.
     #[inline]
     pub(crate) const fn space(&self) -> AnySpace<'_> {

@@ -1,7 +1,6 @@
 //! Check arguments other than arrays. They are checked by hand so that every mistake raises an
 //! `InvalidInputError` that names the argument.
 
-use std::fmt::Display;
 use std::path::PathBuf;
 
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
@@ -135,25 +134,25 @@ pub(crate) fn choice<T: Copy>(given: &Given<'_>, argument: &str, choices: &[(&st
     if let Some((_, choice)) = choices.iter().find(|(known, _)| name.as_deref() == Some(known)) {
         return Ok(*choice);
     }
-    Err(unknown(value, argument, choices.iter().map(|(known, _)| *known)))
+    let known: Vec<String> = choices.iter().map(|(known, _)| format!("'{known}'")).collect();
+    let message = format!("{argument}: expected {}, got {}", known.join(" or "), shown(value));
+    Err(invalid(value.py(), message))
 }
 
 /// Read a storage; the default is "auto".
 pub(crate) fn storage(given: &Given<'_>) -> PyResult<Storage> {
     let Given::Yes(value) = given else { return Ok(Storage::Auto) };
     let storage = text(value).and_then(|name| Storage::from_name(&name));
-    storage.ok_or_else(|| unknown(value, "storage", Storage::all().map(Storage::name)))
+    storage.ok_or_else(|| {
+        let known = Storage::all().map(|storage| format!("'{}'", storage.name())).collect::<Vec<_>>().join(" or ");
+        let message = format!("storage: expected {known} or a name such as 'pq48x8', got {}", shown(value));
+        invalid(value.py(), message)
+    })
 }
 
 /// Return the text of a str; None for anything else.
 fn text(value: &Bound<'_, PyAny>) -> Option<String> {
     value.cast::<PyString>().ok().map(|text| text.to_string_lossy().into_owned())
-}
-
-/// Refuse a value that is none of the known names.
-fn unknown(value: &Bound<'_, PyAny>, argument: &str, known: impl Iterator<Item = impl Display>) -> PyErr {
-    let known: Vec<String> = known.map(|known| format!("'{known}'")).collect();
-    invalid(value.py(), format!("{argument}: expected {}, got {}", known.join(" or "), shown(value)))
 }
 
 /// Return the name of a choice.

@@ -41,7 +41,8 @@ impl Linker<'_> {
             (self.work.progress)(done, total);
             let count = self.state.graph.next_batch(total - done);
             let Linker { options, level, ref state, work } = *self;
-            let plan = state.graph.plan(&state.rows, state.space(), level, count, options.ef_construction, work)?;
+            let plan =
+                state.graph.plan(&state.rows, state.linking_space(), level, count, options.ef_construction, work)?;
             Arc::make_mut(&mut self.state.graph).commit(plan);
             done += count;
         }

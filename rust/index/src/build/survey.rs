@@ -8,7 +8,7 @@ use crate::errors::Interrupted;
 use crate::search::allowed::Allowed;
 use crate::search::best::Best;
 use crate::search::query::{Hit, Memory, NO_HIT, Search, Strategy, walked};
-use crate::search::recall::ef_for;
+use crate::search::recall::{ef_for, widened};
 
 /// Vectors of the index to search for.
 const ASKED: usize = 64;
@@ -43,7 +43,7 @@ impl Linker<'_> {
     /// Make every linked vector reachable.
     fn reach(&mut self) -> Result<(), Interrupted> {
         let state = &self.state;
-        let links = state.graph.plan_reach(&state.rows, state.space(), self.level, self.work)?;
+        let links = state.graph.plan_reach(&state.rows, state.linking_space(), self.level, self.work)?;
         if !links.is_empty() {
             Arc::make_mut(&mut self.state.graph).commit_reach(links);
         }
@@ -83,7 +83,7 @@ impl Linker<'_> {
         })?;
         let mut walked = vec![NO_HIT; count * ASKED_FOR];
         // As in a search, dead nodes on the way take places.
-        let strategy = Strategy::Walk { ef: (EF * state.slots()).div_ceil(live) };
+        let strategy = Strategy::Walk { ef: (widened(EF, K, state.depth()) * state.slots()).div_ceil(live) };
         self.work.fill(&mut walked, ASKED_FOR, 4, Memory::default, |memory, item, out| {
             let _ = search(strategy).one(&queries[item * dim..][..dim], memory, out, self.work);
         })?;

@@ -23,6 +23,10 @@ const COMPARED: usize = 65_536;
 const TRIAL_K: usize = 10;
 const TRIAL_CODES: usize = 20;
 
+/// Percentage of the neighbours of all trials that the depth of a codec covers. A walk misses some,
+/// too, so this is more than the default target.
+const COVERED: usize = 98;
+
 /// New vectors that trigger a check of the codec, and the most that it looks at.
 const CHECKED: usize = 256;
 
@@ -114,17 +118,22 @@ impl Linker<'_> {
         let try_one = |query: &mut Vec<f32>, item: usize, out: &mut [Outcome]| {
             let slot = item * step;
             rows.direction(slot, query);
-            out[0] = AnySpace::Codes(codes).run(self.level, TryOne { rows, slot, query, compared });
+            let ranks = !codes.codec.kind().links();
+            out[0] = AnySpace::Codes(codes).run(self.level, TryOne { rows, slot, query, compared, ranks });
         };
         self.work.fill(&mut outcomes, 1, 4, Vec::new, try_one)?;
         let hits: usize = outcomes.iter().map(|outcome| outcome.hits).sum();
         let squares: f64 = outcomes.iter().map(|outcome| outcome.squares).sum();
+        let mut ranks: Vec<usize> = outcomes.iter().flat_map(|outcome| outcome.ranks).collect();
+        ranks.sort_unstable();
         let tried = outcomes.len() as f64;
         let error = (squares / (tried * TRIAL_CODES as f64)).sqrt() as f32;
         Ok(Trial {
             recall: (hits as f64 / (tried * TRIAL_K as f64)) as f32,
             // Overflowed distances have no difference, so the error of the codes is unbounded.
             error: if error.is_nan() { f32::INFINITY } else { error },
+            // The ranks are those among the compared.
+            depth: ranks[(ranks.len() - 1) * COVERED / 100] * (rows.len() / compared),
         })
     }
 }
@@ -136,6 +145,8 @@ struct Outcome {
     hits: usize,
     /// Sum of the squared errors of the distances found.
     squares: f64,
+    /// The candidates by code among which each true neighbour is; 0 for codes that link a graph.
+    ranks: [usize; TRIAL_K],
 }
 
 struct TryOne<'a> {
@@ -144,6 +155,8 @@ struct TryOne<'a> {
     slot: usize,
     query: &'a [f32],
     compared: usize,
+    /// Whether to rank the true neighbours.
+    ranks: bool,
 }
 
 impl SpaceLoop for TryOne<'_> {
@@ -151,7 +164,7 @@ impl SpaceLoop for TryOne<'_> {
 
     #[inline(always)]
     fn run<I: Isa, S: Space>(self, space: S) -> Outcome {
-        let Self { rows, slot: own, query, compared } = self;
+        let Self { rows, slot: own, query, compared, ranks } = self;
         assert!(rows.len() <= space.slots(), "every row has codes");
         let step = rows.len() / compared;
         let mut prepared = S::Query::default();
@@ -159,16 +172,26 @@ impl SpaceLoop for TryOne<'_> {
         let (mut truth, mut coded) = (Best::default(), Best::default());
         truth.reset(TRIAL_K);
         coded.reset(TRIAL_CODES);
+        let mut keys = Vec::new();
         for slot in (0..compared).map(|at| at * step).filter(|slot| *slot != own) {
             // SAFETY: the slot is below the number of rows, all of which have codes, as checked
             // above; the query was prepared above; `Level::run` checked the instruction set.
             unsafe {
                 truth.offer(order(rows.distance::<I>(query, slot)), slot as u32);
-                coded.offer(space.key::<I>(&prepared, slot as u32), slot as u32);
+                let key = space.key::<I>(&prepared, slot as u32);
+                coded.offer(key, slot as u32);
+                if ranks {
+                    keys.push(key);
+                }
             }
         }
-        let farthest = truth.sorted().last().map_or(0, |entry| key_of(*entry));
         let mut outcome = Outcome::default();
+        for (rank, entry) in outcome.ranks.iter_mut().zip(truth.sorted()).filter(|_| ranks) {
+            // SAFETY: as above.
+            let key = unsafe { space.key::<I>(&prepared, slot_of(*entry)) };
+            *rank = 1 + keys.iter().filter(|other| **other < key).count();
+        }
+        let farthest = truth.sorted().last().map_or(0, |entry| key_of(*entry));
         for entry in coded.sorted() {
             // SAFETY: as above.
             let distance = unsafe { rows.distance::<I>(query, slot_of(*entry) as usize) };

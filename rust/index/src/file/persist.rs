@@ -38,7 +38,9 @@ const UPPER: Tag = *b"LNKU";
 /// The slots at the last survey of the graph and at the last check of the codec. Early versions did
 /// not write them, and skip them.
 const LAST: Tag = *b"last";
-const TAGS: [Tag; 10] = [META, LEVELS, IDS, DEAD, VECTORS, CODEC, CODES, BASE, UPPER, LAST];
+/// The parts of the requested codec, and the depth of its trial. Only files with such a codec have it.
+const PARTS: Tag = *b"part";
+const TAGS: [Tag; 11] = [META, PARTS, LEVELS, IDS, DEAD, VECTORS, CODEC, CODES, BASE, UPPER, LAST];
 
 /// The META section; its fields follow each other in this order without gaps.
 struct Meta {
@@ -65,7 +67,7 @@ const RAW: u8 = 1;
 
 /// The number of a requested storage. For historical reasons sq4 and sq8 are stored as number - 1,
 /// and raw as 3.
-const fn storage_number(storage: Storage) -> u8 {
+fn storage_number(storage: Storage) -> u8 {
     const RAW_ASKED_FOR: u8 = 3;
     match storage {
         Storage::Auto => 0,
@@ -120,13 +122,17 @@ impl Meta {
         out
     }
 
-    fn from_bytes(bytes: &[u8; META_LEN as usize]) -> Result<Self, LoadError> {
+    /// Read the section; `parts` is what [`PARTS`] says, if the file has it.
+    fn from_bytes(bytes: &[u8; META_LEN as usize], parts: Option<[u64; 2]>) -> Result<Self, LoadError> {
         let u32_at = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes"));
         let u64_at = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
         let kind = |at: usize, kinds: u8| {
             if bytes[at] < kinds { Ok(usize::from(bytes[at])) } else { unknown_kind(bytes, at) }
         };
-        let storage = Storage::all().find(|storage| storage_number(*storage) == bytes[6]);
+        let storage = match parts {
+            Some([parts, _]) => CodecKind::from_number(bytes[6], u32::try_from(parts).ok()).map(Storage::Codes),
+            None => Storage::all().find(|storage| storage_number(*storage) == bytes[6]),
+        };
         let Some(storage) = storage else { return unknown_kind(bytes, 6) };
         let options = Options {
             dim: u32_at(0) as usize,
@@ -147,7 +153,11 @@ impl Meta {
             entry: u32_at(44),
             next: u64_at(48),
             trained: u64_at(56),
-            trial: Trial { recall: f32::from_bits(u32_at(64)), error: f32::from_bits(u32_at(80)) },
+            trial: Trial {
+                recall: f32::from_bits(u32_at(64)),
+                error: f32::from_bits(u32_at(80)),
+                depth: parts.map_or(0, |parts| parts[1] as usize),
+            },
             step: f32::from_bits(u32_at(68)),
             build_seconds: f64::from_bits(u64_at(72)),
             graph_recall: f32::from_bits(u32_at(84)),
@@ -167,6 +177,9 @@ impl Meta {
         if meta.slots > MAX_SLOTS as u64 || meta.linked > meta.slots || meta.trained > meta.slots {
             return wrong(META, format!("{} slots, {} linked, {} trained", meta.slots, meta.linked, meta.trained));
         }
+        if meta.trial.depth as u64 > meta.trained {
+            return wrong(PARTS, format!("depth {} of {} trained", meta.trial.depth, meta.trained));
+        }
         if !(1..=MAX_LEVEL as u32 + 1).contains(&meta.levels) {
             return wrong(META, format!("{} levels, expected 1 to {}", meta.levels, MAX_LEVEL + 1));
         }
@@ -175,7 +188,10 @@ impl Meta {
 
     /// Return the codec in use.
     fn codec(&self) -> Option<CodecKind> {
-        CodecKind::ALL.iter().copied().find(|kind| kind.number() == self.coding)
+        match self.options.storage {
+            Storage::Codes(kind) if kind.number() == self.coding => Some(kind),
+            _ => CodecKind::from_number(self.coding, None),
+        }
     }
 
     /// Check the floats. The error of the codec may be infinite, since distances may overflow.
@@ -205,16 +221,26 @@ fn unknown_kind<T>(meta: &[u8], at: usize) -> Result<T, LoadError> {
     wrong(META, format!("kind {} at {at}", meta[at]))
 }
 
+/// Return what [`PARTS`] holds: the number of parts of the requested codec, if it has any, and the
+/// depth of its trial.
+fn parts(options: &Options, state: &State) -> Option<[u64; 2]> {
+    let Storage::Codes(kind) = options.storage else { return None };
+    let depth = if let Coding::Codes(codes) = &state.coding { codes.trial.depth } else { 0 };
+    kind.parts(options.dim).map(|(parts, _)| [parts as u64, depth as u64])
+}
+
 /// Return the lengths of all sections.
-fn lengths(state: &State) -> [(Tag, u64); TAGS.len()] {
+fn lengths(options: &Options, state: &State) -> Vec<(Tag, u64)> {
     let (codec, codes) = match &state.coding {
         Coding::Codes(codes) => (codes.codec.parameters().section.len(), codes.bytes.len() * codes.bytes.width()),
         _ => (0, 0),
     };
     let upper = &state.graph.layers[1..];
     let upper_values: usize = upper.iter().map(|layer| 2 * layer.len() + layer.values()).sum();
+    let parts = parts(options, state).map_or(0, |parts| size_of_val(&parts));
     let lengths = [
         META_LEN as usize,
+        parts,
         8 * upper.len(),
         8 * state.slots(),
         8 * state.slots().div_ceil(64),
@@ -225,13 +251,17 @@ fn lengths(state: &State) -> [(Tag, u64); TAGS.len()] {
         4 * upper_values,
         2 * size_of::<u64>(),
     ];
-    std::array::from_fn(|at| (TAGS[at], lengths[at] as u64))
+    let all = TAGS.iter().zip(lengths).map(|(tag, len)| (*tag, len as u64));
+    all.filter(|(tag, len)| *tag != PARTS || *len > 0).collect()
 }
 
 fn write<W: Write>(options: &Options, state: &State, out: W) -> io::Result<W> {
     let upper = &state.graph.layers[1..];
-    let mut writer = SectionWriter::new(out, &KIND, &[], &lengths(state))?;
+    let mut writer = SectionWriter::new(out, &KIND, &[], &lengths(options, state))?;
     writer.section(META, |out| out.write_all(&Meta::of(options, state).to_bytes()))?;
+    if let Some(parts) = parts(options, state) {
+        writer.section(PARTS, |out| out.write_all(bytemuck::cast_slice(&parts)))?;
+    }
     writer
         .section(LEVELS, |out| upper.iter().try_for_each(|layer| out.write_all(&(layer.len() as u64).to_le_bytes())))?;
     writer.section(IDS, |out| state.ids.by_slot().try_for_each(|ids| out.write_all(bytemuck::cast_slice(ids))))?;
@@ -268,7 +298,7 @@ fn write_values(values: &Chunked<u32>, out: &mut dyn Write) -> io::Result<()> {
 fn read<R: Read>(mut reader: SectionReader<R>) -> Result<(Options, State), LoadError> {
     let mut bytes = [0; META_LEN as usize];
     reader.read_into(META, &mut bytes)?;
-    let meta = Meta::from_bytes(&bytes)?;
+    let meta = Meta::from_bytes(&bytes, read_parts(&mut reader)?)?;
     let options = meta.options.clone();
     let mut state = State::new(&options);
     let nodes: Vec<u64> = reader.read_vec(LEVELS, u64::from(meta.levels) - 1)?;
@@ -299,6 +329,14 @@ fn read<R: Read>(mut reader: SectionReader<R>) -> Result<(Options, State), LoadE
     (state.surveyed, state.checked) = read_last(&mut reader, &meta)?;
     reader.finish()?;
     Ok((options, state))
+}
+
+fn read_parts(reader: &mut SectionReader<impl Read>) -> Result<Option<[u64; 2]>, LoadError> {
+    if !reader.has(PARTS) {
+        return Ok(None);
+    }
+    let parts: Vec<u64> = reader.read_vec(PARTS, 2)?;
+    Ok(Some([parts[0], parts[1]]))
 }
 
 fn read_coding(reader: &mut SectionReader<impl Read>, meta: &Meta) -> Result<Coding, LoadError> {
@@ -388,13 +426,13 @@ impl Index {
 
     /// Return the size in bytes of the file that [`Self::save`] would write now.
     pub fn file_len(&self) -> u64 {
-        file_len(&KIND, &lengths(&self.state())).unwrap_or(0)
+        file_len(&KIND, &lengths(self.options(), &self.state())).unwrap_or(0)
     }
 
     /// Return the content of the file that [`Self::save`] would write.
     pub fn to_bytes(&self) -> Vec<u8> {
         let state = self.state();
-        let len = file_len(&KIND, &lengths(&state)).unwrap_or(0) as usize;
+        let len = file_len(&KIND, &lengths(self.options(), &state)).unwrap_or(0) as usize;
         write(self.options(), &state, Vec::with_capacity(len)).expect("memory takes all that is written")
     }
 

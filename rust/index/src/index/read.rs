@@ -11,7 +11,7 @@ use crate::options::{Dtype, Options};
 use crate::search::allowed::Allowed;
 use crate::search::flat::{QUERIES, Scan, Within};
 use crate::search::query::{Hit, Memory, NO_HIT, Search, Strategy};
-use crate::search::recall::ef_for;
+use crate::search::recall::{ef_for, widened};
 use crate::state::State;
 use crate::storage::bitset::Bitset;
 use crate::storage::rows;
@@ -100,7 +100,7 @@ impl Index {
             return Ok((nothing, Trace::default()));
         }
         let mut hits = room(count, k)?;
-        let ef = settings.ef_search.or_else(|| ef_for(settings.recall, k));
+        let ef = settings.ef_search.or_else(|| ef_for(settings.recall, k).map(|ef| widened(ef, k, state.depth())));
         let strategy = Strategy::choose(&state, k, ef, allowed.count(state.slots()));
         let search = Search { state: &state, level: self.level, k, strategy, allowed, budget };
         let trace = self.answer(&search, queries, &mut hits, work)?;

@@ -14,7 +14,7 @@ pub struct Stats {
     pub tombstones: usize,
     /// Number of slots in the graph.
     pub linked: usize,
-    /// The storage that searches compare: `none`, `sq4`, `sq8` or `raw`.
+    /// The storage that searches compare: `none`, `raw`, or the name of a codec.
     pub storage: Cow<'static, str>,
     /// Share of true neighbours that the codec ranks high enough, on sampled rows.
     pub codec_recall: Option<f32>,

@@ -22,6 +22,9 @@ pub(crate) struct Trial {
     pub(crate) recall: f32,
     /// Root mean square error of a distance by code, over those nearest.
     pub(crate) error: f32,
+    /// Candidates by code among which nearly all of the ten nearest are; 0 for codes that rank well
+    /// enough to link a graph by.
+    pub(crate) depth: usize,
 }
 
 /// The codes of all vectors.

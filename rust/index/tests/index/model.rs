@@ -107,6 +107,9 @@ fn any_options() -> impl Strategy<Value = Options> {
         Storage::Auto,
         Storage::Codes(CodecKind::Sq4),
         Storage::Codes(CodecKind::Sq8),
+        Storage::from_name("pq1x8").expect("a codec"),
+        Storage::from_name("opq1x4").expect("a codec"),
+        Storage::from_name("rq2x8").expect("a codec"),
         Storage::Raw,
     ]);
     let metrics = prop::sample::select(METRICS.to_vec());

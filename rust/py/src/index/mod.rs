@@ -13,7 +13,6 @@ mod options;
 mod range_matches;
 mod stats;
 
-use std::borrow::Cow;
 use std::path::Path;
 
 use numpy::PyArray1;
@@ -86,8 +85,8 @@ impl Index {
 
     /// The storage passed to the constructor; `stats()["storage"]` is the one in use.
     #[getter]
-    fn storage(&self) -> Cow<'static, str> {
-        self.core.options().storage.name()
+    fn storage(&self) -> String {
+        self.core.options().storage.name().into()
     }
 
     /// Neighbours of each vector on the upper levels.
