@@ -16,7 +16,10 @@ from tiercel import _core
 
 ROWS = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9], [3, 2, 1]], np.float32)
 
-STORAGES: Final = "'auto' or 'sq4' or 'sq8' or 'rabitq1' or 'rabitq2' or 'rabitq3' or 'rabitq4' or 'raw'"
+STORAGES: Final = (
+    "'auto' or 'sq4' or 'sq8' or 'rabitq1' or 'rabitq2' or 'rabitq3' or 'rabitq4' or 'raw' "
+    "or a name such as 'pq48x8'"
+)
 
 pytestmark = pytest.mark.usefixtures("simd")
 
@@ -64,6 +67,9 @@ def test_an_index_tells_what_it_was_made_with() -> None:
         ({"dtype": np.float32}, "dtype: expected 'f32' or 'f16', got <class 'numpy.float32'>"),
         ({"storage": "sq2"}, f"storage: expected {STORAGES}, got 'sq2'"),
         ({"storage": "\ud800"}, f"storage: expected {STORAGES}, got '\\ud800'"),
+        ({"storage": "pq3x2"}, f"storage: expected {STORAGES}, got 'pq3x2'"),
+        ({"storage": "pq4x8"}, "parts of storage: expected an int from 1 to 3, got 'pq4x8'"),
+        ({"storage": "rq33x8"}, "parts of storage: expected an int from 1 to 32, got 'rq33x8'"),
         ({"metric": "x" * 1000}, "metric: expected 'cosine' or 'dot' or 'l2', got str"),
     ],
 )

@@ -28,7 +28,7 @@ def test_exact_search_is_numpys(simd: str, metric: Metric, dtype: str, dim: int)
         truth.check_exact(index.search(queries, k, recall=1), k)
 
 
-@pytest.mark.parametrize("storage", ["sq4", "sq8", "rabitq1", "rabitq3", "raw"])
+@pytest.mark.parametrize("storage", ["sq4", "sq8", "rabitq1", "rabitq3", "pq5x8", "opq12x4", "rq2x8", "raw"])
 def test_codes_do_not_show_in_an_exact_search(simd: str, metric: Metric, storage: str) -> None:
     # Few values per coordinate: many equal distances, and equal codes for different vectors.
     rng = np.random.default_rng(5)

@@ -13,7 +13,6 @@ from tiercel.results import Quality
 
 _Metric: TypeAlias = Literal["cosine", "dot", "l2"]
 _Dtype: TypeAlias = Literal["f32", "f16"]
-_Storage: TypeAlias = Literal["auto", "sq4", "sq8", "rabitq1", "rabitq2", "rabitq3", "rabitq4", "raw"]
 _Progress: TypeAlias = Callable[[int, int], object]
 
 @final
@@ -95,7 +94,7 @@ class Stats(TypedDict):
     """Slots of deleted vectors that walks still pass through, not yet reused."""
     linked: int
     """Slots in the graph; the others are scanned."""
-    storage: Literal["none", "sq4", "sq8", "rabitq1", "rabitq2", "rabitq3", "rabitq4", "raw"]
+    storage: str
     """The codec in use: `"none"` until one can be trained, `"raw"` if none ranks well enough."""
     codec_recall: float | None
     """Share of the true 10 nearest among the 20 nearest by code, sampled; None without a codec."""
@@ -135,9 +134,12 @@ class Index:
         The distance: 1 - cos, the negated inner product, or the squared Euclidean distance.
     dtype : {"f32", "f16"}
         How vectors are stored: 4 bytes per value, or 2 bytes, rounded to half precision.
-    storage : {"auto", "sq4", "sq8", "rabitq1", "rabitq2", "rabitq3", "rabitq4", "raw"}
+    storage : {"auto", "sq4", "sq8", "rabitq1", "rabitq2", "rabitq3", "rabitq4", "raw"} or str
         Codes that searches compare: 4 or 8 bits per value, directions of 1 to 4 bits per value
         (RaBitQ), or none. "auto" uses the smallest of "sq4" and "sq8" that ranks the data well.
+        Much smaller codes rank less well, so that more vectors are compared again: "pq48x8" is 48
+        codes of 8 bits each, "pq96x4" is 96 of 4 bits, each for its part of the vector; "opq48x8"
+        and "opq96x4" also fit a rotation; "rq4x8" is 4 codes of 8 bits, each for all of the vector.
     m : int
         Neighbours of each vector on the upper levels, 2 to 512; twice as many on level 0.
     ef_construction : int
@@ -167,7 +169,7 @@ class Index:
         dim: int,
         metric: _Metric = "cosine",
         dtype: _Dtype = "f32",
-        storage: _Storage = "auto",
+        storage: str = "auto",
         m: int = 16,
         ef_construction: int = 200,
         *,
@@ -183,7 +185,7 @@ class Index:
     def dtype(self) -> _Dtype:
         """How vectors are stored."""
     @property
-    def storage(self) -> _Storage:
+    def storage(self) -> str:
         """The storage passed to the constructor; `stats()["storage"]` is the one in use."""
     @property
     def m(self) -> int:

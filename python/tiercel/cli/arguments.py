@@ -171,9 +171,9 @@ def _index_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", choices=("f32", "f16"), default="f32", help="how vectors are stored (default: f32)")
     parser.add_argument(
         "--storage",
-        choices=("auto", "sq4", "sq8", "rabitq1", "rabitq2", "rabitq3", "rabitq4", "raw"),
         default="auto",
-        help="codes that a search compares (default: auto)",
+        help="codes that a search compares: auto, sq4, sq8, raw, or a name with parts such as pq48x8, opq96x4 or rq4x8 "
+        "(default: auto)",
     )
     parser.add_argument("--m", type=int, default=16, help="neighbours of a vector in the graph (default: 16)")
     parser.add_argument(

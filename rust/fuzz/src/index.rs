@@ -23,6 +23,8 @@ static FILES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
         (Metric::Dot, Dtype::F32, Storage::Raw, 2, 1100),
         (Metric::Cosine, Dtype::F32, Storage::Auto, 4, 9),
         (Metric::L2, Dtype::F32, Storage::Auto, 1, 0),
+        (Metric::L2, Dtype::F32, storage("opq2x4"), 3, 1100),
+        (Metric::L2, Dtype::F32, storage("rq2x8"), 2, 1100),
     ];
     made.map(|(metric, dtype, storage, dim, rows)| {
         let options = Options { dim, metric, dtype, storage, m: 2, ef_construction: 10, seed: 0 };
@@ -33,6 +35,10 @@ static FILES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     })
     .to_vec()
 });
+
+fn storage(name: &str) -> Storage {
+    Storage::from_name(name).expect("a storage")
+}
 
 fn numbers(count: usize) -> Vec<f32> {
     let mut state = 7;
@@ -113,7 +119,7 @@ fn search_otherwise(index: &Index, query: &[f32], ids: &[u64], filter: Option<Fi
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let mut seeds = vec![FILES[3].clone(), FILES[4].clone()];
     for file in 0..FILES.len() as u8 {
-        for section in 0..10 {
+        for section in 0..11 {
             seeds.push(vec![file, section, 8, 0, 0, 4, 255, 255, 255, 127, section + 128, 40, 0, 0, 1, 9]);
         }
     }

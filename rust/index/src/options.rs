@@ -1,5 +1,7 @@
 //! The options of an index.
 
+use std::borrow::Cow;
+
 use thiserror::Error;
 use tiercel_quant::{CodecKind, order};
 
@@ -42,19 +44,25 @@ pub enum Storage {
 }
 
 impl Storage {
-    /// All storages.
+    /// All storages without parameters.
     pub fn all() -> impl Iterator<Item = Self> {
         let codes = CodecKind::ALL.iter().map(|kind| Self::Codes(*kind));
         [Self::Auto].into_iter().chain(codes).chain([Self::Raw])
     }
 
     /// Return the name that users know.
-    pub const fn name(self) -> &'static str {
+    pub fn name(self) -> Cow<'static, str> {
         match self {
-            Self::Auto => "auto",
+            Self::Auto => Cow::Borrowed("auto"),
             Self::Codes(kind) => kind.name(),
-            Self::Raw => "raw",
+            Self::Raw => Cow::Borrowed("raw"),
         }
+    }
+
+    /// Return the storage that users know by this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let plain = Self::all().find(|storage| storage.name() == name);
+        plain.or_else(|| CodecKind::from_name(name).map(Self::Codes))
     }
 }
 
@@ -103,6 +111,12 @@ impl Options {
             if !(low..=high).contains(&got) {
                 return Err(OptionsError { option, low, high, got });
             }
+        }
+        if let Storage::Codes(kind) = self.storage
+            && let Some((got, high)) = kind.parts(self.dim)
+            && got > high
+        {
+            return Err(OptionsError { option: "parts of storage", low: 1, high, got });
         }
         Ok(())
     }

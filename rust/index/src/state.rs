@@ -102,6 +102,14 @@ impl State {
         self.ids.slots()
     }
 
+    /// Return the space in which a graph is linked: that of full vectors, if codes are too coarse.
+    pub(crate) fn linking_space(&self) -> AnySpace<'_> {
+        match &self.coding {
+            Coding::Codes(codes) if codes.codec.kind().links() => AnySpace::Codes(codes),
+            _ => AnySpace::Raw(&self.rows),
+        }
+    }
+
     /// Return the space in which vectors are compared.
     #[inline]
     pub(crate) const fn space(&self) -> AnySpace<'_> {
@@ -114,14 +122,5 @@ impl State {
     /// Return how far down true neighbours rank in the space that searches compare.
     pub(crate) fn ranks(&self) -> Ranks {
         if let Coding::Codes(codes) = &self.coding { codes.trial.ranks } else { Ranks::default() }
-    }
-
-    /// Return the space in which vectors are compared to link them: that of the full vectors where
-    /// codes are too coarse to choose neighbours by.
-    pub(crate) fn linking_space(&self) -> AnySpace<'_> {
-        match &self.coding {
-            Coding::Codes(codes) if codes.codec.kind().links() => AnySpace::Codes(codes),
-            _ => AnySpace::Raw(&self.rows),
-        }
     }
 }

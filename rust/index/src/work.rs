@@ -6,6 +6,8 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
+use tiercel_quant::Crew;
+
 use crate::errors::Interrupted;
 
 /// How a call works.
@@ -91,6 +93,13 @@ impl<'a> Work<'a> {
                 }
             }
         })
+    }
+}
+
+impl Crew for Work<'_> {
+    fn each(&self, items: usize, run: &(dyn Fn(usize) + Sync)) {
+        // The caller of the crew checks whether it stopped.
+        let _ = self.each_range(items, 1, || (), |(), range| range.for_each(run));
     }
 }
 

@@ -127,21 +127,32 @@ pub(crate) fn radius(value: &Bound<'_, PyAny>) -> PyResult<f32> {
 pub(crate) const METRICS: &[(&str, Metric)] = &[("cosine", Metric::Cosine), ("dot", Metric::Dot), ("l2", Metric::L2)];
 /// Names of the dtypes.
 pub(crate) const DTYPES: &[(&str, Dtype)] = &[("f32", Dtype::F32), ("f16", Dtype::F16)];
-/// Names of the storages.
-pub(crate) fn storages() -> Vec<(&'static str, Storage)> {
-    Storage::all().map(|storage| (storage.name(), storage)).collect()
-}
-
 /// Return the choice that a string names; the default is the first.
 pub(crate) fn choice<T: Copy>(given: &Given<'_>, argument: &str, choices: &[(&str, T)]) -> PyResult<T> {
     let Given::Yes(value) = given else { return Ok(choices[0].1) };
-    let name = value.cast::<PyString>().ok().map(|text| text.to_string_lossy());
+    let name = text(value);
     if let Some((_, choice)) = choices.iter().find(|(known, _)| name.as_deref() == Some(known)) {
         return Ok(*choice);
     }
     let known: Vec<String> = choices.iter().map(|(known, _)| format!("'{known}'")).collect();
     let message = format!("{argument}: expected {}, got {}", known.join(" or "), shown(value));
     Err(invalid(value.py(), message))
+}
+
+/// Read a storage; the default is "auto".
+pub(crate) fn storage(given: &Given<'_>) -> PyResult<Storage> {
+    let Given::Yes(value) = given else { return Ok(Storage::Auto) };
+    let storage = text(value).and_then(|name| Storage::from_name(&name));
+    storage.ok_or_else(|| {
+        let known = Storage::all().map(|storage| format!("'{}'", storage.name())).collect::<Vec<_>>().join(" or ");
+        let message = format!("storage: expected {known} or a name such as 'pq48x8', got {}", shown(value));
+        invalid(value.py(), message)
+    })
+}
+
+/// Return the text of a str; None for anything else.
+fn text(value: &Bound<'_, PyAny>) -> Option<String> {
+    value.cast::<PyString>().ok().map(|text| text.to_string_lossy().into_owned())
 }
 
 /// Return the name of a choice.

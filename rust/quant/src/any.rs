@@ -1,6 +1,6 @@
 //! A codec of any kind, made from the list in `registry.rs`.
 
-use crate::codec::{Codec, Geometry, Parameters, ParametersError, Visitor};
+use crate::codec::{Codec, Geometry, Parameters, ParametersError, Training, Visitor};
 use crate::rotation::Rotation;
 
 /// A codec for one of the two geometries, each compiled separately.
@@ -10,29 +10,30 @@ pub(crate) enum ByGeometry<P, S> {
     Square(S),
 }
 
-impl<P: Codec, S: Codec> ByGeometry<P, S> {
-    pub(crate) fn train(geometry: Geometry, rotation: Rotation, sample: &[f32]) -> Self {
-        match geometry {
-            Geometry::Product { .. } => Self::Product(P::train(geometry, rotation, sample)),
-            Geometry::Square => Self::Square(S::train(geometry, rotation, sample)),
+impl<P: Codec, S: Codec<Shape = P::Shape>> ByGeometry<P, S> {
+    pub(crate) fn train(shape: P::Shape, training: Training<'_>) -> Self {
+        match training.geometry {
+            Geometry::Product { .. } => Self::Product(P::train(shape, training)),
+            Geometry::Square => Self::Square(S::train(shape, training)),
         }
     }
 
     pub(crate) fn from_parameters(
+        shape: P::Shape,
         geometry: Geometry,
         rotation: Rotation,
         parameters: &Parameters<'_>,
     ) -> Result<Self, ParametersError> {
         Ok(match geometry {
-            Geometry::Product { .. } => Self::Product(P::from_parameters(geometry, rotation, parameters)?),
-            Geometry::Square => Self::Square(S::from_parameters(geometry, rotation, parameters)?),
+            Geometry::Product { .. } => Self::Product(P::from_parameters(shape, geometry, rotation, parameters)?),
+            Geometry::Square => Self::Square(S::from_parameters(shape, geometry, rotation, parameters)?),
         })
     }
 
-    pub(crate) fn section_bytes(geometry: Geometry, dim: usize) -> usize {
+    pub(crate) fn section_bytes(shape: P::Shape, geometry: Geometry, dim: usize) -> usize {
         match geometry {
-            Geometry::Product { .. } => P::section_bytes(dim),
-            Geometry::Square => S::section_bytes(dim),
+            Geometry::Product { .. } => P::section_bytes(shape, dim),
+            Geometry::Square => S::section_bytes(shape, dim),
         }
     }
 
@@ -46,8 +47,15 @@ impl<P: Codec, S: Codec> ByGeometry<P, S> {
 
     pub(crate) fn row_bytes(&self) -> usize {
         match self {
-            Self::Product(codec) => P::row_bytes(codec.dim()),
-            Self::Square(codec) => S::row_bytes(codec.dim()),
+            Self::Product(codec) => codec.row_bytes(codec.dim()),
+            Self::Square(codec) => codec.row_bytes(codec.dim()),
+        }
+    }
+
+    pub(crate) fn stride(&self) -> usize {
+        match self {
+            Self::Product(codec) => codec.stride(codec.dim()),
+            Self::Square(codec) => codec.stride(codec.dim()),
         }
     }
 
@@ -66,59 +74,97 @@ impl<P: Codec, S: Codec> ByGeometry<P, S> {
     }
 }
 
-/// Make the list of all codecs from one line each.
+/// Make the list of all codecs from one line each: first those without parameters, then those with.
 macro_rules! codecs {
-    ($($(#[$doc:meta])* $kind:ident = $number:literal, $name:literal, $codec:ident;)+) => {
-        /// The codecs by name, in the order in which `storage="auto"` tries them.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum CodecKind {
-            $($(#[$doc])* $kind,)+
+    (
+        { $($(#[$doc:meta])* $kind:ident = $number:literal, $name:literal, $codec:ident;)+ }
+        { $($(#[$shaped_doc:meta])* $shaped:ident($shape:ident: $type:ty), $shaped_codec:ident;)* }
+    ) => {
+        codecs! {
+            $($(#[$doc])* $kind = $number, $name, $codec;)+
+            $($(#[$shaped_doc])* $shaped($shape: $type) = $shape.number(), $shape.name(), $shaped_codec;)*
         }
 
         impl CodecKind {
-            /// All codecs.
+            /// All codecs without parameters.
             pub const ALL: &[Self] = &[$(Self::$kind),+];
 
-            /// Return the name that users know.
-            pub const fn name(self) -> &'static str {
+            /// Return the codec that users know by this name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                let plain = Self::ALL.iter().copied().find(|kind| kind.name() == name);
+                plain$(.or_else(|| <$type>::from_name(name).map(Self::$shaped)))*
+            }
+
+            /// Return the codec of a number in files, and of its number of parts if it has any.
+            pub fn from_number(number: u8, parts: Option<u32>) -> Option<Self> {
+                let Some(parts) = parts else {
+                    return Self::ALL.iter().copied().find(|kind| kind.number() == number);
+                };
+                None$(.or_else(|| <$type>::from_number(number, parts).map(Self::$shaped)))*
+            }
+
+            /// Return the number of parts, and the most that vectors of `dim` values can have; `None`
+            /// for a codec without parts.
+            pub fn parts(self, dim: usize) -> Option<(usize, usize)> {
                 match self {
-                    $(Self::$kind => $name,)+
+                    $(Self::$shaped($shape) => Some(($shape.parts(), $shape.most_parts(dim))),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+
+    ($($(#[$doc:meta])* $kind:ident $(($shape:ident: $type:ty))? = $number:expr, $name:expr, $codec:ident;)+) => {
+        /// The codecs by name, in the order in which `storage="auto"` tries them.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum CodecKind {
+            $($(#[$doc])* $kind $(($type))?,)+
+        }
+
+        impl CodecKind {
+            /// Return the name that users know.
+            pub fn name(self) -> Cow<'static, str> {
+                match self {
+                    $(Self::$kind $(($shape))? => Cow::from($name),)+
                 }
             }
 
             /// Return the number in files.
-            pub const fn number(self) -> u8 {
+            pub fn number(self) -> u8 {
                 match self {
-                    $(Self::$kind => $number,)+
+                    $(Self::$kind $(($shape))? => $number,)+
                 }
             }
 
             /// See [`Codec::AUTO_MIN_DIM`].
             pub const fn auto_min_dim(self) -> Option<usize> {
                 match self {
-                    $(Self::$kind => $codec::<false>::AUTO_MIN_DIM,)+
+                    $(Self::$kind { .. } => $codec::<false>::AUTO_MIN_DIM,)+
                 }
             }
 
             /// See [`Codec::LINKS`].
             pub const fn links(self) -> bool {
                 match self {
-                    $(Self::$kind => $codec::<false>::LINKS,)+
+                    $(Self::$kind { .. } => $codec::<false>::LINKS,)+
                 }
             }
 
             /// See [`Codec::section_bytes`].
             pub fn section_bytes(self, geometry: Geometry, dim: usize) -> usize {
                 match self {
-                    $(Self::$kind => ByGeometry::<$codec<false>, $codec<true>>::section_bytes(geometry, dim),)+
+                    $(Self::$kind $(($shape))? => ByGeometry::<$codec<false>, $codec<true>>::section_bytes(
+                        shape_of!($($shape)?), geometry, dim,
+                    ),)+
                 }
             }
 
             /// See [`Codec::train`].
-            pub fn train(self, geometry: Geometry, rotation: Rotation, sample: &[f32]) -> AnyCodec {
-                match self {
-                    $(Self::$kind => AnyCodec(Any::$kind(ByGeometry::train(geometry, rotation, sample))),)+
-                }
+            pub fn train(self, training: Training<'_>) -> AnyCodec {
+                let codec = match self {
+                    $(Self::$kind $(($shape))? => Any::$kind(ByGeometry::train(shape_of!($($shape)?), training)),)+
+                };
+                AnyCodec { kind: self, codec }
             }
 
             /// See [`Codec::from_parameters`].
@@ -128,9 +174,12 @@ macro_rules! codecs {
                 rotation: Rotation,
                 parameters: &Parameters<'_>,
             ) -> Result<AnyCodec, ParametersError> {
-                Ok(AnyCodec(match self {
-                    $(Self::$kind => Any::$kind(ByGeometry::from_parameters(geometry, rotation, parameters)?),)+
-                }))
+                let codec = match self {
+                    $(Self::$kind $(($shape))? => Any::$kind(ByGeometry::from_parameters(
+                        shape_of!($($shape)?), geometry, rotation, parameters,
+                    )?),)+
+                };
+                Ok(AnyCodec { kind: self, codec })
             }
         }
 
@@ -141,41 +190,49 @@ macro_rules! codecs {
 
         /// A fitted codec of any kind.
         #[derive(Clone)]
-        pub struct AnyCodec(Any);
+        pub struct AnyCodec {
+            kind: CodecKind,
+            codec: Any,
+        }
 
         impl AnyCodec {
             /// Return the kind of the codec.
             pub const fn kind(&self) -> CodecKind {
-                match &self.0 {
-                    $(Any::$kind(_) => CodecKind::$kind,)+
-                }
+                self.kind
             }
 
             /// Pass the codec to a visitor under its concrete type.
             #[inline(always)]
             pub fn accept<V: Visitor>(&self, visitor: V) -> V::Output {
-                match &self.0 {
+                match &self.codec {
                     $(Any::$kind(codec) => codec.accept(visitor),)+
                 }
             }
 
             /// See [`Codec::row_bytes`].
             pub fn row_bytes(&self) -> usize {
-                match &self.0 {
+                match &self.codec {
                     $(Any::$kind(codec) => codec.row_bytes(),)+
+                }
+            }
+
+            /// See [`Codec::stride`].
+            pub fn stride(&self) -> usize {
+                match &self.codec {
+                    $(Any::$kind(codec) => codec.stride(),)+
                 }
             }
 
             /// See [`Codec::error`].
             pub fn error(&self, vector: &[f32], scratch: &mut Vec<f32>) -> f64 {
-                match &self.0 {
+                match &self.codec {
                     $(Any::$kind(codec) => codec.error(vector, scratch),)+
                 }
             }
 
             /// See [`Codec::parameters`].
             pub fn parameters(&self) -> Parameters<'_> {
-                match &self.0 {
+                match &self.codec {
                     $(Any::$kind(codec) => codec.parameters(),)+
                 }
             }
@@ -183,3 +240,14 @@ macro_rules! codecs {
     };
 }
 pub(crate) use codecs;
+
+/// The shape that a pattern of [`codecs`] binds; `()` if it binds none.
+macro_rules! shape_of {
+    () => {
+        ()
+    };
+    ($shape:ident) => {
+        $shape
+    };
+}
+pub(crate) use shape_of;

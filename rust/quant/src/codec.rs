@@ -4,8 +4,9 @@
 use std::borrow::Cow;
 
 use thiserror::Error;
-use tiercel_simd::Isa;
+use tiercel_simd::{Isa, Level};
 
+use crate::crew::{Alone, Crew};
 use crate::key::Key;
 use crate::rotation::Rotation;
 
@@ -21,6 +22,28 @@ pub enum Geometry {
     Square,
 }
 
+/// What a codec is fitted to, and how.
+pub struct Training<'a> {
+    /// The meaning of a distance.
+    pub geometry: Geometry,
+    /// A rotation of vectors of the dimension of the codec.
+    pub rotation: Rotation,
+    /// Vectors, one after the other, `rotation.dim()` values each. They may hold any finite values,
+    /// and there may be none.
+    pub sample: &'a [f32],
+    /// The instruction set to work with. The result does not depend on it.
+    pub level: Level,
+    /// The threads to work on. The result does not depend on their number.
+    pub crew: &'a dyn Crew,
+}
+
+impl<'a> Training<'a> {
+    /// Fit on this thread alone, without instructions that only some machines have.
+    pub fn alone(geometry: Geometry, rotation: Rotation, sample: &'a [f32]) -> Self {
+        Self { geometry, rotation, sample, level: Level::Scalar, crew: &Alone }
+    }
+}
+
 /// A codec fitted to a sample.
 ///
 /// Its methods are plain code, compiled into the loops of [`tiercel_simd::Loop`]. Those that a
@@ -32,23 +55,36 @@ pub trait Codec: Clone + Send + Sync + 'static {
     /// The result of a comparison.
     type Key: Key;
 
+    /// The parameters in the name of its kind; `()` without any.
+    type Shape: Copy;
+
     /// Fewest dimensions for which `storage="auto"` tries this codec; `None` if it never does.
     const AUTO_MIN_DIM: Option<usize>;
 
-    /// Whether a graph may be linked by comparisons of its rows with each other. If these are too
-    /// coarse to choose neighbours by, full vectors are compared instead.
-    const LINKS: bool;
+    /// Whether its rows are good enough to link a graph by. If not, the full vectors are compared
+    /// to link one, and the rows only in a search.
+    const LINKS: bool = true;
 
-    /// Fit a codec to a sample of vectors, one after the other, `rotation.dim()` values each. They
-    /// may hold any finite values, and the sample may be empty.
-    fn train(geometry: Geometry, rotation: Rotation, sample: &[f32]) -> Self;
+    /// The bytes from one row to the next are the next multiple of this. It divides the size of a
+    /// cache line, or is that.
+    const ROW_ALIGN: usize = 64;
+
+    /// Fit a codec to a sample of vectors. If the crew stops, the result is of no use.
+    fn train(shape: Self::Shape, training: Training<'_>) -> Self;
 
     /// Return the number of values in a vector.
     fn dim(&self) -> usize;
 
     /// Return the bytes of a row for a vector of `dim` values: its codes, and the
-    /// [`crate::factors`] that the codec keeps beside them.
-    fn row_bytes(dim: usize) -> usize;
+    /// [`crate::factors`] that the codec keeps beside them. `dim` is [`Self::dim`], a constant if
+    /// the loop is compiled for one dimension.
+    fn row_bytes(&self, dim: usize) -> usize;
+
+    /// Return the bytes from one row to the next; `dim` as for [`Self::row_bytes`].
+    #[inline(always)]
+    fn stride(&self, dim: usize) -> usize {
+        self.row_bytes(dim).next_multiple_of(Self::ROW_ALIGN)
+    }
 
     /// Write the row of a vector, [`Self::row_bytes`] bytes; `scratch` is memory to reuse.
     fn encode(&self, vector: &[f32], scratch: &mut Vec<f32>, row: &mut [u8]);
@@ -95,10 +131,11 @@ pub trait Codec: Clone + Send + Sync + 'static {
     fn parameters(&self) -> Parameters<'_>;
 
     /// Return the bytes of [`Parameters::section`] for vectors of `dim` values.
-    fn section_bytes(dim: usize) -> usize;
+    fn section_bytes(shape: Self::Shape, dim: usize) -> usize;
 
     /// Make a codec from the parameters in a file, whose section is [`Self::section_bytes`] long.
     fn from_parameters(
+        shape: Self::Shape,
         geometry: Geometry,
         rotation: Rotation,
         parameters: &Parameters<'_>,

@@ -13,7 +13,7 @@ use std::borrow::Cow;
 
 use tiercel_simd::{Buffer, Isa, packed};
 
-use crate::codec::{Codec, Geometry, Parameters, ParametersError, Visitor};
+use crate::codec::{Codec, Geometry, Parameters, ParametersError, Training, Visitor};
 use crate::lanes::{dot, max_abs, round, within};
 use crate::mean;
 use crate::rotation::Rotation;
@@ -145,11 +145,13 @@ impl<const BITS: u8, const SQUARE: bool> Scalar<BITS, SQUARE> {
 impl<const BITS: u8, const SQUARE: bool> Codec for Scalar<BITS, SQUARE> {
     type Query = ScalarQuery;
     type Key = i32;
+    type Shape = ();
 
     const AUTO_MIN_DIM: Option<usize> = Some(if Self::IS_FOUR { FOUR_BIT_DIM } else { 1 });
     const LINKS: bool = true;
 
-    fn train(geometry: Geometry, rotation: Rotation, sample: &[f32]) -> Self {
+    fn train((): (), training: Training<'_>) -> Self {
+        let Training { geometry, rotation, sample, .. } = training;
         let dim = rotation.dim();
         let rotated = mean::rotated(&rotation, sample);
         let mean = mean::mean(&rotated, dim);
@@ -175,7 +177,7 @@ impl<const BITS: u8, const SQUARE: bool> Codec for Scalar<BITS, SQUARE> {
     }
 
     #[inline(always)]
-    fn row_bytes(dim: usize) -> usize {
+    fn row_bytes(&self, dim: usize) -> usize {
         if Self::IS_FOUR { packed::bytes(dim) } else { dim }
     }
 
@@ -254,7 +256,7 @@ impl<const BITS: u8, const SQUARE: bool> Codec for Scalar<BITS, SQUARE> {
 
     #[inline(always)]
     unsafe fn key<I: Isa>(&self, query: &ScalarQuery, row: &[u8], dim: usize) -> i32 {
-        debug_assert!(query.codes.len() == dim && row.len() == Self::row_bytes(dim));
+        debug_assert!(query.codes.len() == dim && row.len() == self.row_bytes(dim));
         let (row, codes) = (row.as_ptr(), query.codes.as_ptr());
         // SAFETY: a query that this codec prepared has `dim` codes, and so does a row; the caller
         // promises the rest.
@@ -287,11 +289,12 @@ impl<const BITS: u8, const SQUARE: bool> Codec for Scalar<BITS, SQUARE> {
         Parameters { step: self.step, section: Cow::Borrowed(bytemuck::cast_slice(&self.mean)) }
     }
 
-    fn section_bytes(dim: usize) -> usize {
+    fn section_bytes((): (), dim: usize) -> usize {
         dim * size_of::<f32>()
     }
 
     fn from_parameters(
+        (): (),
         geometry: Geometry,
         rotation: Rotation,
         parameters: &Parameters<'_>,

@@ -83,7 +83,8 @@ impl Linker<'_> {
         })?;
         let mut walked = vec![NO_HIT; count * ASKED_FOR];
         // As in a search, dead nodes on the way take places.
-        let strategy = Strategy::Walk { ef: (EF * state.slots()).div_ceil(live) };
+        let ef = EF + state.ranks().beyond(0, ASKED_FOR, state.slots());
+        let strategy = Strategy::Walk { ef: (ef * state.slots()).div_ceil(live) };
         self.work.fill(&mut walked, ASKED_FOR, 4, Memory::default, |memory, item, out| {
             let _ = search(strategy).one(&queries[item * dim..][..dim], memory, out, self.work);
         })?;

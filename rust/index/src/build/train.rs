@@ -26,7 +26,7 @@ const TRIAL_CODES: usize = 20;
 
 /// Candidates by code among which a trial looks for neighbours. Those that rank lower count as the
 /// next.
-const RANKED: usize = 1024;
+const RANKED: usize = 4096;
 
 /// New vectors that trigger a check of the codec, and the most that it looks at.
 const CHECKED: usize = 256;

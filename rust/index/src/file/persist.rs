@@ -19,7 +19,7 @@ use crate::state::{Coding, State};
 use crate::storage::bitset::Bitset;
 use crate::storage::candidate::MAX_SLOTS;
 use crate::storage::codes::Trial;
-use crate::storage::codes::{Codes, geometry, stride};
+use crate::storage::codes::{Codes, geometry};
 use crate::storage::ids::Ids;
 use crate::storage::ranks::{Ranks, TARGETS};
 use crate::storage::rows::Rows;
@@ -41,7 +41,9 @@ const UPPER: Tag = *b"LNKU";
 const LAST: Tag = *b"last";
 /// The ranks of the codec's trial. Early versions did not write them, and skip them.
 const RANKS: Tag = *b"rank";
-const TAGS: [Tag; 11] = [META, LEVELS, IDS, DEAD, VECTORS, CODEC, CODES, BASE, UPPER, LAST, RANKS];
+/// The number of parts of the requested codec. Only files with such a codec have it.
+const PARTS: Tag = *b"part";
+const TAGS: [Tag; 12] = [META, PARTS, LEVELS, IDS, DEAD, VECTORS, CODEC, CODES, BASE, UPPER, LAST, RANKS];
 
 /// Values of [`RANKS`]: the number of vectors ranked, and a rank for each target.
 const RANKS_LEN: usize = 1 + TARGETS.len();
@@ -71,7 +73,7 @@ const RAW: u8 = 1;
 
 /// The number of a requested storage. For historical reasons sq4 and sq8 are stored as number - 1,
 /// and raw as 3.
-const fn storage_number(storage: Storage) -> u8 {
+fn storage_number(storage: Storage) -> u8 {
     const RAW_ASKED_FOR: u8 = 3;
     match storage {
         Storage::Auto => 0,
@@ -126,13 +128,17 @@ impl Meta {
         out
     }
 
-    fn from_bytes(bytes: &[u8; META_LEN as usize]) -> Result<Self, LoadError> {
+    /// Read the section; `parts` is what [`PARTS`] says, if the file has it.
+    fn from_bytes(bytes: &[u8; META_LEN as usize], parts: Option<u64>) -> Result<Self, LoadError> {
         let u32_at = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes"));
         let u64_at = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
         let kind = |at: usize, kinds: u8| {
             if bytes[at] < kinds { Ok(usize::from(bytes[at])) } else { unknown_kind(bytes, at) }
         };
-        let storage = Storage::all().find(|storage| storage_number(*storage) == bytes[6]);
+        let storage = match parts {
+            Some(parts) => CodecKind::from_number(bytes[6], u32::try_from(parts).ok()).map(Storage::Codes),
+            None => Storage::all().find(|storage| storage_number(*storage) == bytes[6]),
+        };
         let Some(storage) = storage else { return unknown_kind(bytes, 6) };
         let options = Options {
             dim: u32_at(0) as usize,
@@ -185,7 +191,10 @@ impl Meta {
 
     /// Return the codec in use.
     fn codec(&self) -> Option<CodecKind> {
-        CodecKind::ALL.iter().copied().find(|kind| kind.number() == self.coding)
+        match self.options.storage {
+            Storage::Codes(kind) if kind.number() == self.coding => Some(kind),
+            _ => CodecKind::from_number(self.coding, None),
+        }
     }
 
     /// Check the floats. The error of the codec may be infinite, since distances may overflow.
@@ -215,16 +224,24 @@ fn unknown_kind<T>(meta: &[u8], at: usize) -> Result<T, LoadError> {
     wrong(META, format!("kind {} at {at}", meta[at]))
 }
 
+/// Return the number of parts of the requested codec, if it has any.
+fn parts(options: &Options) -> Option<u64> {
+    let Storage::Codes(kind) = options.storage else { return None };
+    kind.parts(options.dim).map(|(parts, _)| parts as u64)
+}
+
 /// Return the lengths of all sections.
-fn lengths(state: &State) -> [(Tag, u64); TAGS.len()] {
+fn lengths(options: &Options, state: &State) -> Vec<(Tag, u64)> {
     let (codec, codes) = match &state.coding {
         Coding::Codes(codes) => (codes.codec.parameters().section.len(), codes.bytes.len() * codes.bytes.width()),
         _ => (0, 0),
     };
     let upper = &state.graph.layers[1..];
     let upper_values: usize = upper.iter().map(|layer| 2 * layer.len() + layer.values()).sum();
+    let parts = if parts(options).is_some() { size_of::<u64>() } else { 0 };
     let lengths = [
         META_LEN as usize,
+        parts,
         8 * upper.len(),
         8 * state.slots(),
         8 * state.slots().div_ceil(64),
@@ -236,13 +253,17 @@ fn lengths(state: &State) -> [(Tag, u64); TAGS.len()] {
         2 * size_of::<u64>(),
         if matches!(state.coding, Coding::Codes(_)) { 4 * RANKS_LEN } else { 0 },
     ];
-    std::array::from_fn(|at| (TAGS[at], lengths[at] as u64))
+    let all = TAGS.iter().zip(lengths).map(|(tag, len)| (*tag, len as u64));
+    all.filter(|(tag, len)| *tag != PARTS || *len > 0).collect()
 }
 
 fn write<W: Write>(options: &Options, state: &State, out: W) -> io::Result<W> {
     let upper = &state.graph.layers[1..];
-    let mut writer = SectionWriter::new(out, &KIND, &[], &lengths(state))?;
+    let mut writer = SectionWriter::new(out, &KIND, &[], &lengths(options, state))?;
     writer.section(META, |out| out.write_all(&Meta::of(options, state).to_bytes()))?;
+    if let Some(parts) = parts(options) {
+        writer.section(PARTS, |out| out.write_all(&parts.to_le_bytes()))?;
+    }
     writer
         .section(LEVELS, |out| upper.iter().try_for_each(|layer| out.write_all(&(layer.len() as u64).to_le_bytes())))?;
     writer.section(IDS, |out| state.ids.by_slot().try_for_each(|ids| out.write_all(bytemuck::cast_slice(ids))))?;
@@ -285,7 +306,7 @@ fn write_values(values: &Chunked<u32>, out: &mut dyn Write) -> io::Result<()> {
 fn read<R: Read>(mut reader: SectionReader<R>) -> Result<(Options, State), LoadError> {
     let mut bytes = [0; META_LEN as usize];
     reader.read_into(META, &mut bytes)?;
-    let meta = Meta::from_bytes(&bytes)?;
+    let meta = Meta::from_bytes(&bytes, read_parts(&mut reader)?)?;
     let options = meta.options.clone();
     let mut state = State::new(&options);
     let nodes: Vec<u64> = reader.read_vec(LEVELS, u64::from(meta.levels) - 1)?;
@@ -323,6 +344,15 @@ fn read<R: Read>(mut reader: SectionReader<R>) -> Result<(Options, State), LoadE
     Ok((options, state))
 }
 
+/// Return the number of parts of the requested codec, if the file has it.
+fn read_parts(reader: &mut SectionReader<impl Read>) -> Result<Option<u64>, LoadError> {
+    if !reader.has(PARTS) {
+        return Ok(None);
+    }
+    let parts: Vec<u64> = reader.read_vec(PARTS, 1)?;
+    Ok(Some(parts[0]))
+}
+
 fn read_coding(reader: &mut SectionReader<impl Read>, meta: &Meta) -> Result<Coding, LoadError> {
     let Some(kind) = meta.codec() else {
         reader.read_into(CODEC, &mut [])?;
@@ -338,7 +368,7 @@ fn read_coding(reader: &mut SectionReader<impl Read>, meta: &Meta) -> Result<Cod
         ParametersError::Step(_) => wrong(META, error),
         ParametersError::Value { .. } => wrong(CODEC, error),
     })?;
-    let stride = stride(&codec);
+    let stride = codec.stride();
     reader.expect_len(CODES, meta.slots, stride)?;
     let mut bytes = Chunked::new(stride).append_zeros(meta.slots as usize);
     reader.read_pieces(CODES, &mut bytes.runs_mut().map(|(_, run)| run))?;
@@ -423,13 +453,13 @@ impl Index {
 
     /// Return the size in bytes of the file that [`Self::save`] would write now.
     pub fn file_len(&self) -> u64 {
-        file_len(&KIND, &lengths(&self.state())).unwrap_or(0)
+        file_len(&KIND, &lengths(self.options(), &self.state())).unwrap_or(0)
     }
 
     /// Return the content of the file that [`Self::save`] would write.
     pub fn to_bytes(&self) -> Vec<u8> {
         let state = self.state();
-        let len = file_len(&KIND, &lengths(&state)).unwrap_or(0) as usize;
+        let len = file_len(&KIND, &lengths(self.options(), &state)).unwrap_or(0) as usize;
         write(self.options(), &state, Vec::with_capacity(len)).expect("memory takes all that is written")
     }
 

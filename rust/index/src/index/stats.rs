@@ -1,5 +1,7 @@
 //! The statistics of an index.
 
+use std::borrow::Cow;
+
 use super::Index;
 use crate::state::Coding;
 
@@ -12,8 +14,8 @@ pub struct Stats {
     pub tombstones: usize,
     /// Number of slots in the graph.
     pub linked: usize,
-    /// The storage that searches compare: `none`, the name of a codec, or `raw`.
-    pub storage: &'static str,
+    /// The storage that searches compare: `none`, `raw`, or the name of a codec.
+    pub storage: Cow<'static, str>,
     /// Share of true neighbours that the codec ranks high enough, on sampled rows.
     pub codec_recall: Option<f32>,
     /// Bytes by part, and their sum as `total`.
@@ -39,8 +41,8 @@ impl Index {
         let state = self.state();
         let (vectors, beside) = state.rows.bytes();
         let (storage, codes, codec_recall) = match &state.coding {
-            Coding::Untrained => ("none", 0, None),
-            Coding::Raw => ("raw", 0, None),
+            Coding::Untrained => (Cow::Borrowed("none"), 0, None),
+            Coding::Raw => (Cow::Borrowed("raw"), 0, None),
             Coding::Codes(codes) => (codes.name(), codes.bytes.bytes(), Some(codes.trial.recall)),
         };
         let parts = [

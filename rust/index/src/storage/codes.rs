@@ -1,8 +1,9 @@
 //! The codes of all vectors, row by row, each row on separate cache lines.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use tiercel_quant::{AnyCodec, Codec, CodecKind, Geometry, Key, Rotation, Visitor};
+use tiercel_quant::{AnyCodec, Codec, CodecKind, Geometry, Key, Rotation, Training, Visitor};
 use tiercel_simd::{Buffer, Chunked, Isa, Level, Loop, Table};
 
 use crate::errors::Interrupted;
@@ -30,7 +31,7 @@ pub(crate) struct Trial {
 #[derive(Clone)]
 pub(crate) struct Codes {
     pub(crate) codec: Arc<AnyCodec>,
-    /// Rows of [`stride`] bytes.
+    /// Rows of [`Codec::stride`] bytes.
     pub(crate) bytes: Chunked<u8>,
     pub(crate) trial: Trial,
 }
@@ -42,12 +43,6 @@ pub(crate) const fn geometry(metric: Metric) -> Geometry {
         Metric::Dot => Geometry::Product { base: 0.0 },
         Metric::L2 => Geometry::Square,
     }
-}
-
-/// Bytes from one row to the next: whole cache lines, so that a row never touches more of them than
-/// it must.
-pub(crate) fn stride(codec: &AnyCodec) -> usize {
-    codec.row_bytes().next_multiple_of(64)
 }
 
 impl Codes {
@@ -66,8 +61,10 @@ impl Codes {
             sample.extend_from_slice(&row);
         }
         let rotation = Rotation::new(options.dim, options.seed);
-        let codec = kind.train(geometry(options.metric), rotation, &sample);
-        let bytes = Chunked::new(stride(&codec)).append_zeros(rows.len());
+        let training = Training { geometry: geometry(options.metric), rotation, sample: &sample, level, crew: work };
+        let codec = kind.train(training);
+        work.check()?;
+        let bytes = Chunked::new(codec.stride()).append_zeros(rows.len());
         let mut codes = Self { codec: Arc::new(codec), bytes, trial: Trial::default() };
         let codec = &codes.codec;
         for (first, run) in codes.bytes.runs_mut() {
@@ -77,7 +74,7 @@ impl Codes {
     }
 
     /// Return the name of the storage.
-    pub(crate) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> Cow<'static, str> {
         self.codec.kind().name()
     }
 
@@ -102,7 +99,7 @@ fn encode(
 ) -> Result<(), Interrupted> {
     let row_bytes = codec.row_bytes();
     let scratch = || (Vec::new(), Vec::new());
-    work.fill(out, stride(codec), 256, scratch, |(row, rotated), item, out| {
+    work.fill(out, codec.stride(), 256, scratch, |(row, rotated), item, out| {
         rows.direction(first + item, row);
         codec.accept(Encode { level, vector: row, rotated, row: &mut out[..row_bytes] });
     })
@@ -159,7 +156,7 @@ impl<'a, C: Codec, const DIM: usize> CodeSpace<'a, C, DIM> {
     #[inline(always)]
     pub(crate) fn new(codes: &'a Codes, codec: &'a C) -> Self {
         assert!(DIM == 0 || DIM == codec.dim(), "the dimension that the space is compiled for");
-        let stride = C::row_bytes(codec.dim()).next_multiple_of(64);
+        let stride = codec.stride(codec.dim());
         assert_eq!(stride, codes.bytes.width(), "bytes from one row of codes to the next");
         assert_eq!(Chunked::<u8>::shift_of(stride), codes.bytes.shift(), "rows of codes in a chunk");
         Self { codes, codec, rows: codes.bytes.table() }
@@ -172,7 +169,7 @@ impl<'a, C: Codec, const DIM: usize> CodeSpace<'a, C, DIM> {
 
     #[inline(always)]
     fn stride(self) -> usize {
-        if DIM == 0 { self.codes.bytes.width() } else { C::row_bytes(DIM).next_multiple_of(64) }
+        if DIM == 0 { self.codes.bytes.width() } else { self.codec.stride(DIM) }
     }
 
     /// Return the shift of the rows, which the compiler knows if it knows the dimension.
@@ -193,7 +190,7 @@ impl<C: Codec, const DIM: usize> Space for CodeSpace<'_, C, DIM> {
     #[inline(always)]
     fn prepare_slot(self, slot: u32, query: &mut C::Query) {
         let row = self.codes.bytes.row(slot as usize);
-        self.codec.prepare_row(&row[..C::row_bytes(self.dim())], query);
+        self.codec.prepare_row(&row[..self.codec.row_bytes(self.dim())], query);
     }
 
     #[inline(always)]
@@ -213,7 +210,7 @@ impl<C: Codec, const DIM: usize> Space for CodeSpace<'_, C, DIM> {
         // a row takes at most as many bytes as the stride.
         unsafe {
             let address = self.rows.address(slot as usize, self.stride(), self.shift());
-            let row = std::slice::from_raw_parts(address, C::row_bytes(self.dim()));
+            let row = std::slice::from_raw_parts(address, self.codec.row_bytes(self.dim()));
             self.codec.key::<I>(query, row, self.dim()).order()
         }
     }
@@ -222,7 +219,7 @@ impl<C: Codec, const DIM: usize> Space for CodeSpace<'_, C, DIM> {
     unsafe fn prefetch<I: Isa>(self, slot: u32) {
         // SAFETY: the caller promises a slot with codes; `new` checked the stride and the shift.
         let row = unsafe { self.rows.address(slot as usize, self.stride(), self.shift()) };
-        for line in 0..self.stride() / 64 {
+        for line in 0..self.stride().div_ceil(64) {
             I::prefetch(row.wrapping_add(64 * line));
         }
     }

@@ -6,6 +6,9 @@ pub(crate) const TARGETS: [f32; 5] = [0.90, 0.95, 0.98, 0.99, 0.999];
 /// Neighbours whose ranks are measured.
 pub(crate) const RANKED_K: usize = 10;
 
+/// Candidates that every search keeps for the mistakes of codes.
+const SPARE: f64 = 10.0;
+
 /// The ranks of true neighbours by code, as measured when the codes were made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ranks {
@@ -27,18 +30,18 @@ impl Ranks {
         Self { by_target, among: among as u32 }
     }
 
-    /// Return how many candidates codes need beyond twice `k` for a target, by its place in
-    /// [`TARGETS`], among so many slots. Those of most codecs need none.
+    /// Return how many candidates codes need beyond `k` and the spare ones for a target, by its
+    /// place in [`TARGETS`], among so many slots. Most codecs need none.
     ///
     /// What ranks before the k-th neighbour by mistake lies at about its distance, within the error
     /// of codes. Its number is proportional to k. With more vectors it grows, but no faster than the
     /// square root of their number as long as the error is smaller than that distance.
-    pub(crate) fn beyond_twice(&self, target: usize, k: usize, slots: usize) -> usize {
+    pub(crate) fn beyond(&self, target: usize, k: usize, slots: usize) -> usize {
         let growth = (slots as f64 / f64::from(self.among.max(1))).sqrt().max(1.0);
         // The ranks of fewer neighbours were not measured; they are no larger.
         let k = k.max(RANKED_K) as f64;
-        let needed = f64::from(self.by_target[target]) / RANKED_K as f64 * growth * k;
-        (needed - 2.0 * k).max(0.0).ceil() as usize
+        let mistaken = k * (f64::from(self.by_target[target]) / RANKED_K as f64 - 1.0) * growth;
+        (mistaken - SPARE).max(0.0).ceil() as usize
     }
 }
 

@@ -22,7 +22,9 @@ fn vectors() -> Vec<f32> {
     let mut vectors = random.normals((ROWS + ASKED) * DIM);
     for row in vectors.chunks_exact_mut(DIM) {
         let length = 0.5 + 1.5 * random.unit();
-        row.iter_mut().for_each(|value| *value *= length);
+        for value in row {
+            *value *= length;
+        }
     }
     vectors
 }

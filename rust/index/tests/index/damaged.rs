@@ -100,6 +100,8 @@ fn what_was_saved_comes_back() {
             (1, Dtype::F16, Storage::Codes(CodecKind::Sq4)),
             (1100, Dtype::F16, Storage::Codes(CodecKind::Sq4)),
             (1100, Dtype::F32, Storage::Raw),
+            (1, Dtype::F32, Storage::from_name("pq2x8").expect("a codec")),
+            (1100, Dtype::F16, Storage::from_name("opq2x4").expect("a codec")),
             (FLAT + 300, Dtype::F32, Storage::Auto),
         ] {
             let options = Options { dtype, storage, seed: 9, ..options(DIM, metric) };
@@ -172,5 +174,31 @@ fn a_file_is_replaced_as_a_whole() {
     match Index::load(&path) {
         Err(LoadError::Io(error)) => assert_eq!(error.kind(), io::ErrorKind::NotFound),
         _ => panic!("a missing file was read"),
+    }
+}
+
+#[test]
+fn parts_that_no_index_would_write() {
+    let storage = Storage::from_name("pq2x8").expect("a codec");
+    let index = built(Options { storage, ..options(DIM, METRICS[2]) }, &clustered(1100, DIM, 30, 1));
+    let whole = Container::of(&index.to_bytes());
+    let refused = |what: &str, file: Container| damaged(what, &file.seal());
+    for parts in [0, DIM as u64 + 1, 1 << 16, 1 << 32, u64::MAX] {
+        let mut file = whole.clone();
+        file.patch(*b"part", 0, &parts.to_le_bytes());
+        refused(&format!("{parts} parts"), file);
+    }
+    let mut without = whole.clone();
+    without.remove(*b"part");
+    refused("no parts", without);
+    for (at, number) in [(6, 2), (6, 9), (6, 12), (7, 2), (7, 9), (7, 13)] {
+        let mut file = whole.clone();
+        file.patch(*b"META", at, &[number]);
+        refused(&format!("codec {number} at {at}"), file);
+    }
+    for value in [f32::NAN, f32::INFINITY] {
+        let mut file = whole.clone();
+        file.patch(*b"MEAN", 4 * 255, &value.to_le_bytes());
+        refused(&format!("centroid {value}"), file);
     }
 }

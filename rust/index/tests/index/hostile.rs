@@ -327,7 +327,8 @@ fn extreme_values_can_be_used() {
 fn what_overflows_can_be_saved_and_loaded() {
     let vectors: Vec<f32> = Random(5).normals(1500 * DIM).iter().map(|value| value.signum() * f32::MAX).collect();
     for metric in [Metric::Dot, Metric::L2] {
-        for storage in Storage::all() {
+        let coarse = ["pq2x8", "opq2x4", "rq2x8"].map(|name| Storage::from_name(name).expect(name));
+        for storage in Storage::all().chain(coarse) {
             let index = built(Options { storage, ..options(DIM, metric) }, &vectors);
             assert!(Index::from_bytes(&index.to_bytes()).is_ok(), "{metric:?} {storage:?}");
         }

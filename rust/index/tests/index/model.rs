@@ -103,7 +103,8 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn any_options() -> impl Strategy<Value = Options> {
     let dtypes = prop::sample::select(vec![Dtype::F32, Dtype::F16]);
-    let storages = prop::sample::select(Storage::all().collect::<Vec<Storage>>());
+    let coarse = ["pq1x8", "opq1x4", "rq2x8"].map(|name| Storage::from_name(name).expect(name));
+    let storages = prop::sample::select(Storage::all().chain(coarse).collect::<Vec<Storage>>());
     let metrics = prop::sample::select(METRICS.to_vec());
     (1..6usize, metrics, dtypes, storages, any::<u64>()).prop_map(|(dim, metric, dtype, storage, seed)| Options {
         dtype,

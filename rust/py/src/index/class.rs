@@ -22,9 +22,12 @@ use crate::work::detached;
 ///     The distance: 1 - cos, the negated inner product, or the squared Euclidean distance.
 /// dtype : {"f32", "f16"}
 ///     How vectors are stored: 4 bytes per value, or 2 bytes, rounded to half precision.
-/// storage : {"auto", "sq4", "sq8", "rabitq1", "rabitq2", "rabitq3", "rabitq4", "raw"}
+/// storage : {"auto", "sq4", "sq8", "rabitq1", "rabitq2", "rabitq3", "rabitq4", "raw"} or str
 ///     Codes that searches compare: 4 or 8 bits per value, directions of 1 to 4 bits per value
 ///     (RaBitQ), or none. "auto" uses the smallest of "sq4" and "sq8" that ranks the data well.
+///     Much smaller codes rank less well, so that more vectors are compared again: "pq48x8" is 48
+///     codes of 8 bits each, "pq96x4" is 96 of 4 bits, each for its part of the vector; "opq48x8"
+///     and "opq96x4" also fit a rotation; "rq4x8" is 4 codes of 8 bits, each for all of the vector.
 /// m : int
 ///     Neighbours of each vector on the upper levels, 2 to 512; twice as many on level 0.
 /// ef_construction : int

@@ -85,8 +85,8 @@ impl Index {
 
     /// The storage passed to the constructor; `stats()["storage"]` is the one in use.
     #[getter]
-    fn storage(&self) -> &'static str {
-        self.core.options().storage.name()
+    fn storage(&self) -> String {
+        self.core.options().storage.name().into()
     }
 
     /// Neighbours of each vector on the upper levels.

@@ -23,7 +23,7 @@ impl Options<'_> {
             dim: size(&self.dim, 0)?,
             metric: choice(&self.metric, "metric", arguments::METRICS)?,
             dtype: choice(&self.dtype, "dtype", arguments::DTYPES)?,
-            storage: choice(&self.storage, "storage", &arguments::storages())?,
+            storage: arguments::storage(&self.storage)?,
             m: size(&self.m, 16)?,
             ef_construction: size(&self.ef_construction, 200)?,
             seed: arguments::seed(&self.seed)?,
@@ -32,8 +32,13 @@ impl Options<'_> {
 
     /// Show the value of an option in a message.
     pub(super) fn shown(&self, option: &str) -> String {
-        let sizes = [("dim", &self.dim), ("m", &self.m), ("ef_construction", &self.ef_construction)];
-        match sizes.into_iter().find(|(name, _)| *name == option) {
+        let ranges = [
+            ("dim", &self.dim),
+            ("m", &self.m),
+            ("ef_construction", &self.ef_construction),
+            ("parts of storage", &self.storage),
+        ];
+        match ranges.into_iter().find(|(name, _)| *name == option) {
             Some((_, Given::Yes(value))) => shown(value),
             _ => "the default".into(),
         }

@@ -21,7 +21,7 @@ use std::borrow::Cow;
 
 use tiercel_simd::{Buffer, Isa};
 
-use crate::codec::{Codec, Geometry, Parameters, ParametersError};
+use crate::codec::{Codec, Geometry, Parameters, ParametersError, Training};
 use crate::factors;
 use crate::lanes::{dot, max_abs, round, within};
 use crate::mean;
@@ -123,11 +123,13 @@ impl<const BITS: u8, const SQUARE: bool> Rabitq<BITS, SQUARE> {
 impl<const BITS: u8, const SQUARE: bool> Codec for Rabitq<BITS, SQUARE> {
     type Query = RabitqQuery;
     type Key = f32;
+    type Shape = ();
 
     const AUTO_MIN_DIM: Option<usize> = None;
     const LINKS: bool = BITS >= LINKING_BITS;
 
-    fn train(geometry: Geometry, rotation: Rotation, sample: &[f32]) -> Self {
+    fn train((): (), training: Training<'_>) -> Self {
+        let Training { geometry, rotation, sample, .. } = training;
         let mean = mean::mean(&mean::rotated(&rotation, sample), rotation.dim());
         Self::new(geometry, rotation, mean)
     }
@@ -138,7 +140,7 @@ impl<const BITS: u8, const SQUARE: bool> Codec for Rabitq<BITS, SQUARE> {
     }
 
     #[inline(always)]
-    fn row_bytes(dim: usize) -> usize {
+    fn row_bytes(&self, dim: usize) -> usize {
         factors::row_bytes(planes::bytes::<BITS>(dim), 2)
     }
 
@@ -222,7 +224,7 @@ impl<const BITS: u8, const SQUARE: bool> Codec for Rabitq<BITS, SQUARE> {
 
     #[inline(always)]
     unsafe fn key<I: Isa>(&self, query: &RabitqQuery, row: &[u8], dim: usize) -> f32 {
-        debug_assert!(query.codes.len() == dim && row.len() == Self::row_bytes(dim));
+        debug_assert!(query.codes.len() == dim && row.len() == self.row_bytes(dim));
         let (codes, [constant, factor]) = factors::split::<2>(row);
         // SAFETY: a query that this codec prepared has `dim` values, and a row as many codes; the
         // caller promises the rest.
@@ -249,11 +251,12 @@ impl<const BITS: u8, const SQUARE: bool> Codec for Rabitq<BITS, SQUARE> {
         Parameters { step: 0.0, section: Cow::Borrowed(bytemuck::cast_slice(&self.mean)) }
     }
 
-    fn section_bytes(dim: usize) -> usize {
+    fn section_bytes((): (), dim: usize) -> usize {
         dim * size_of::<f32>()
     }
 
     fn from_parameters(
+        (): (),
         geometry: Geometry,
         rotation: Rotation,
         parameters: &Parameters<'_>,

@@ -6,6 +6,7 @@ use tiercel_simd::packed;
 
 use crate::scalar::{Bits, ScalarCodec, train};
 
+mod additive;
 mod coded;
 mod distances;
 mod every_codec;

@@ -1,7 +1,7 @@
 //! `RaBitQ` keeps the direction of a vector as well as its bits allow, and estimates distances
 //! without bias.
 
-use tiercel_quant::{CodecKind, Geometry, Rotation, factors};
+use tiercel_quant::{CodecKind, Geometry, Rotation, Training, factors};
 use tiercel_simd::{Level, packed, packed1, packed2};
 
 use crate::every_codec::Compared;
@@ -19,7 +19,8 @@ fn compared(
     vectors: &[f32],
     dim: usize,
 ) -> (Vec<Vec<u8>>, [Vec<f32>; 2]) {
-    kind.train(geometry, Rotation::new(dim, seed), sample).accept(Compared { level: Level::Scalar, vectors })
+    kind.train(Training::alone(geometry, Rotation::new(dim, seed), sample))
+        .accept(Compared { level: Level::Scalar, vectors })
 }
 
 /// Return the levels of a row: odd numbers around 0.
@@ -147,7 +148,7 @@ fn rows_compared_with_rows_estimate_the_same() {
 #[test]
 fn a_row_takes_its_bits_and_two_floats() {
     for (kind, bits) in KINDS {
-        let bytes = |dim: usize| kind.train(GEOMETRIES[2], Rotation::new(dim, 7), &[]).row_bytes();
+        let bytes = |dim: usize| kind.train(Training::alone(GEOMETRIES[2], Rotation::new(dim, 7), &[])).row_bytes();
         assert_eq!(bytes(384), 48 * bits as usize + 8, "{kind:?}");
         assert_eq!(bytes(1), if bits == 3 { 10 } else { 9 }, "{kind:?}");
     }

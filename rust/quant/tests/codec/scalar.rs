@@ -1,6 +1,6 @@
 //! The scalar codecs of all bits and geometries as one type.
 
-use tiercel_quant::{Codec, Geometry, Parameters, Rotation, Scalar, ScalarQuery};
+use tiercel_quant::{Codec, Geometry, Parameters, Rotation, Scalar, ScalarQuery, Training};
 use tiercel_simd::{Isa, Level, Loop, kernels};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +31,12 @@ pub(crate) trait ScalarCodec {
 pub(crate) type Coded = (Vec<u8>, [Vec<i8>; 2], [f32; 4]);
 
 pub(crate) fn train(bits: Bits, geometry: Geometry, rotation: Rotation, sample: &[f32]) -> Box<dyn ScalarCodec> {
+    let training = Training::alone(geometry, rotation, sample);
     match (bits, geometry) {
-        (Bits::Four, Geometry::Product { .. }) => Box::new(Scalar::<4, false>::train(geometry, rotation, sample)),
-        (Bits::Four, Geometry::Square) => Box::new(Scalar::<4, true>::train(geometry, rotation, sample)),
-        (Bits::Eight, Geometry::Product { .. }) => Box::new(Scalar::<8, false>::train(geometry, rotation, sample)),
-        (Bits::Eight, Geometry::Square) => Box::new(Scalar::<8, true>::train(geometry, rotation, sample)),
+        (Bits::Four, Geometry::Product { .. }) => Box::new(Scalar::<4, false>::train((), training)),
+        (Bits::Four, Geometry::Square) => Box::new(Scalar::<4, true>::train((), training)),
+        (Bits::Eight, Geometry::Product { .. }) => Box::new(Scalar::<8, false>::train((), training)),
+        (Bits::Eight, Geometry::Square) => Box::new(Scalar::<8, true>::train((), training)),
     }
 }
 
@@ -72,7 +73,7 @@ impl<const BITS: u8, const SQUARE: bool> ScalarCodec for Scalar<BITS, SQUARE> {
     }
 
     fn row_bytes(&self) -> usize {
-        <Self as Codec>::row_bytes(self.dim())
+        Codec::row_bytes(self, self.dim())
     }
 
     fn parameters(&self) -> Parameters<'_> {
@@ -80,7 +81,7 @@ impl<const BITS: u8, const SQUARE: bool> ScalarCodec for Scalar<BITS, SQUARE> {
     }
 
     fn row(&self, vector: &[f32]) -> Vec<u8> {
-        let mut row = vec![0; <Self as Codec>::row_bytes(self.dim())];
+        let mut row = vec![0; Codec::row_bytes(self, self.dim())];
         self.encode(vector, &mut Vec::new(), &mut row);
         row
     }
@@ -130,7 +131,7 @@ impl<C: Codec> Loop for KeyLoop<'_, C> {
     #[inline(always)]
     fn run<I: Isa>(self) -> C::Key {
         let dim = self.codec.dim();
-        assert_eq!(self.row.len(), C::row_bytes(dim), "bytes of a row");
+        assert_eq!(self.row.len(), self.codec.row_bytes(dim), "bytes of a row");
         // SAFETY: the row has the length of rows, tests compare queries that this codec prepared,
         // and `Level::run` checked the instruction set.
         unsafe { self.codec.key::<I>(self.query, self.row, dim) }
@@ -148,7 +149,7 @@ impl<C: Codec<Query = ScalarQuery, Key = i32>> Loop for CodedLoop<'_, C> {
     #[inline(always)]
     fn run<I: Isa>(self) -> Coded {
         let Self { codec, vector } = self;
-        let mut row = vec![0; C::row_bytes(vector.len())];
+        let mut row = vec![0; codec.row_bytes(vector.len())];
         codec.encode(vector, &mut Vec::new(), &mut row);
         let (mut query, mut coded) = (ScalarQuery::default(), ScalarQuery::default());
         codec.prepare(vector, &mut query);
