@@ -118,26 +118,10 @@ pub(crate) unsafe fn walk<I: Isa, S: Space>(
     pool.insert::<I>(candidate(start.1, start.0));
     let mut likely = NONE;
     while let Some(next) = pool.expand_next(effort.breadth) {
-        let next = slot_of(next);
-        if next == likely {
-            stream.expand_likely(layer.stride(), &mut met);
-        } else {
-            stream.expand(layer.row(next), &mut met);
-        }
-        let is_new = next != likely;
-        likely = NONE;
-        let mut coming = pool.unexpanded().map(slot_of);
-        if let Some(after) = coming.next() {
-            likely = after;
-            stream.follow(layer.row(after), &mut met);
-        }
-        if let Some(after) = coming.next() {
-            prefetch_row::<I>(layer.row(after));
-        }
-        drop(coming);
+        let was_likely = go_on::<I>(layer, slot_of(next), &mut likely, pool, stream, &mut met);
         let fresh = stream.nodes();
         let count = fresh.len() - AHEAD;
-        if is_new {
+        if !was_likely {
             for &other in &fresh[..AHEAD] {
                 // SAFETY: a node of the level; the caller vouches for its slot.
                 unsafe { space.prefetch::<I>(slots.of(other)) };
@@ -163,6 +147,36 @@ pub(crate) unsafe fn walk<I: Isa, S: Space>(
             break;
         }
     }
+}
+
+/// Go on to the neighbours of `next`, let those of the likely next node follow, and prefetch the row
+/// of the one after that. Return whether `next` was the likely one: then the stream has prefetched
+/// its first neighbours.
+#[inline(always)]
+fn go_on<I: Isa>(
+    layer: &Layer,
+    next: u32,
+    likely: &mut u32,
+    pool: &Pool,
+    stream: &mut Stream,
+    met: &mut Met<'_>,
+) -> bool {
+    let was_likely = next == *likely;
+    if was_likely {
+        stream.expand_likely(layer.stride(), met);
+    } else {
+        stream.expand(layer.row(next), met);
+    }
+    *likely = NONE;
+    let mut coming = pool.unexpanded().map(slot_of);
+    if let Some(after) = coming.next() {
+        *likely = after;
+        stream.follow(layer.row(after), met);
+    }
+    if let Some(after) = coming.next() {
+        prefetch_row::<I>(layer.row(after));
+    }
+    was_likely
 }
 
 /// Prefetch a row of neighbours.

@@ -1,4 +1,4 @@
-//! The kernels of each instruction set, one file each.
+//! The kernels of each instruction set, one file each; a long kernel has another.
 //!
 //! Every file here follows the rule of [`crate::isa`]: kernels and instructions of the set never
 //! occur in a closure or in a function that is not `#[inline(always)]`.
@@ -7,6 +7,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod hadamard512;
 mod portable;
 
 #[cfg(target_arch = "x86_64")]
