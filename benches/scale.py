@@ -23,10 +23,10 @@ from typing import Any
 
 import numpy as np
 from engines import BUILD_THREADS, K, Vectors
+from ground_truth import Ids, pieces, recall, true_nearest
 from report import Column, Row, table
 from resident import status
 from scale_plot import draw
-from truth import Ids, pieces, recall, true_nearest
 from workload import smallest_ef_search
 
 import tiercel

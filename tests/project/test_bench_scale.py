@@ -31,7 +31,7 @@ def run(script: str, *words: object) -> str:
 
 @pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
 def test_the_truth_of_every_size_is_the_exact_result(tmp_path: Path, bench: None, metric: str) -> None:
-    truth = importlib.import_module("truth")
+    truth = importlib.import_module("ground_truth")
     rng = np.random.default_rng(3)
     base, queries = (rng.standard_normal((count, 8)).astype(np.float16) for count in (truth.PIECE + 700, 20))
     # More than ten rows are equally near; they are long, so under dot as well.
@@ -52,7 +52,7 @@ def test_the_truth_of_every_size_is_the_exact_result(tmp_path: Path, bench: None
 
 
 def test_recall_counts_each_right_id_once(bench: None) -> None:
-    truth = importlib.import_module("truth")
+    truth = importlib.import_module("ground_truth")
     right = np.full((1, truth.CANDIDATES), truth.NO_ID)
     right[0, :11] = np.arange(11)
     assert truth.recall(np.arange(1, 11)[None], right) == 1
