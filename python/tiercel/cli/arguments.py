@@ -172,8 +172,8 @@ def _index_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--storage",
         default="auto",
-        help="codes that a search compares: auto, sq4, sq8, raw, or a name with parts such as pq48x8, opq96x4 or rq4x8 "
-        "(default: auto)",
+        help="codes that a search compares: auto, sq4, sq8, rabitq1 to rabitq4, raw, or a name with parts such as "
+        "pq48x8, opq96x4 or rq4x8 (default: auto)",
     )
     parser.add_argument("--m", type=int, default=16, help="neighbours of a vector in the graph (default: 16)")
     parser.add_argument(

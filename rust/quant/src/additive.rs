@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! books    0        1        2                 product: each codes some of the values
-//!        [ . . . ][ . . . ][ . . . ]           residual: each codes all values, of what is left
+//!        [ . . . ][ . . . ][ . . . ]           residual: each codes what is left of all values
 //! row    | code   | code   | code   |          a byte for 256 centroids, half a byte for 16:
 //!        | norm: f32 |                         byte j holds code 2 j (low half) and 2 j + 1
 //! query  a table of 256 distances for each byte of a row; the distance is the sum of one from each

@@ -69,7 +69,7 @@ pub trait Codec: Clone + Send + Sync + 'static {
     /// cache line, or is that.
     const ROW_ALIGN: usize = 64;
 
-    /// Fit a codec to a sample of vectors. If the crew stops, the result is of no use.
+    /// Fit a codec to a sample of vectors. If the crew was stopped, discard the result.
     fn train(shape: Self::Shape, training: Training<'_>) -> Self;
 
     /// Return the number of values in a vector.

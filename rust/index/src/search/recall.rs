@@ -10,8 +10,8 @@ const DEFAULT: f32 = 0.95;
 /// of an index.
 const BEYOND: [usize; TARGETS.len()] = [32, 56, 110, 180, 640];
 
-/// Return the candidates to keep for a target recall among so many slots, whose codes rank like
-/// this; `None` for exact search.
+/// Return the number of candidates to keep for a target recall, given how codes rank and the number
+/// of slots; `None` for exact search.
 pub(crate) fn ef_for(recall: Option<f32>, k: usize, ranks: &Ranks, slots: usize) -> Option<usize> {
     let recall = recall.unwrap_or(DEFAULT);
     let target = TARGETS.iter().position(|reached| recall <= *reached)?;

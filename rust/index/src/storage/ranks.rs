@@ -20,8 +20,12 @@ pub(crate) struct Ranks {
 }
 
 impl Ranks {
-    /// Summarize the ranks, counted from 1, of true neighbours among `among` vectors.
+    /// Summarize the ranks, counted from 1, of true neighbours among `among` vectors. No neighbour
+    /// ranks below the last of these, and a file with such a rank would be refused.
     pub(crate) fn of(mut ranks: Vec<u32>, among: usize) -> Self {
+        for rank in &mut ranks {
+            *rank = (*rank).min(among as u32);
+        }
         ranks.sort_unstable();
         let by_target = TARGETS.map(|recall| {
             let missed = ((1.0 - recall) / 2.0 * ranks.len() as f32).round() as usize;
@@ -30,8 +34,8 @@ impl Ranks {
         Self { by_target, among: among as u32 }
     }
 
-    /// Return how many candidates codes need beyond `k` and the spare ones for a target, by its
-    /// place in [`TARGETS`], among so many slots. Most codecs need none.
+    /// Return how many candidates codes need beyond `k` and the spare ones, in an index of `slots`
+    /// slots. `target` is the place of the recall in [`TARGETS`]. Most codecs need none.
     ///
     /// What ranks before the k-th neighbour by mistake lies at about its distance, within the error
     /// of codes. Its number is proportional to k. With more vectors it grows, but no faster than the
@@ -52,8 +56,13 @@ mod tests {
     #[test]
     fn half_of_what_may_be_missed_ranks_lower() {
         let all: Vec<u32> = (1..=4000).rev().collect();
-        assert_eq!(Ranks::of(all, 7), Ranks { by_target: [3800, 3900, 3960, 3980, 3998], among: 7 });
+        assert_eq!(Ranks::of(all, 5000), Ranks { by_target: [3800, 3900, 3960, 3980, 3998], among: 5000 });
         assert_eq!(Ranks::of(vec![], 7), Ranks { by_target: [0; 5], among: 7 });
         assert_eq!(Ranks::of(vec![3], 7), Ranks { by_target: [3; 5], among: 7 });
+    }
+
+    #[test]
+    fn no_rank_is_below_the_last_vector() {
+        assert_eq!(Ranks::of(vec![9], 7), Ranks { by_target: [7; 5], among: 7 });
     }
 }

@@ -16,7 +16,7 @@ fn asked_for(target: f32) -> SearchSettings<'static> {
     SearchSettings { k: 10, recall: Some(target), ..SearchSettings::default() }
 }
 
-/// Vectors of no clusters, the hardest to rank by few bits, with lengths up to twice their mean.
+/// Make vectors without clusters, which are the hardest to rank by few bits, of different lengths.
 fn vectors() -> Vec<f32> {
     let mut random = Random(3);
     let mut vectors = random.normals((ROWS + ASKED) * DIM);

@@ -178,7 +178,7 @@ fn numbers_and_names_are_of_one_codec_each() {
     }
 }
 
-/// Computes whether the keys of all pairs are numbers: as integers, none is above that of infinity.
+/// Checks that the key of every pair is a number: none exceeds the key of infinity.
 struct AreNumbers<'a>(&'a [f32]);
 
 impl Visitor for AreNumbers<'_> {
