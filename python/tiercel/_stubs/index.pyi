@@ -13,6 +13,8 @@ from tiercel.results import Quality
 
 _Metric: TypeAlias = Literal["cosine", "dot", "l2"]
 _Dtype: TypeAlias = Literal["f32", "f16"]
+_Raw: TypeAlias = Literal["memory", "disk"]
+_Rerank: TypeAlias = Literal["full", "none"]
 _Progress: TypeAlias = Callable[[int, int], object]
 
 @final
@@ -35,7 +37,8 @@ class Matches(Sequence[Any]):
         """Distances, smallest first; dtype float32, same shape as `ids`.
 
         1 - cos for `cosine`, the negated inner product for `dot`, the squared Euclidean distance
-        for `l2`; computed from the stored vectors in full precision, never from codes.
+        for `l2`; computed from the stored vectors in full precision, or from codes if the index
+        was made with `rerank="none"`.
         """
     @property
     def counts(self) -> NDArray[np.uint64]:
@@ -106,6 +109,8 @@ class Stats(TypedDict):
     """
     bytes: dict[str, int]
     """Bytes by part: `vectors`, `codes`, `links`, `ids`, `other` and their sum `total`."""
+    disk_bytes: int
+    """Bytes of full vectors on disk."""
     bytes_per_vector: float
     """All bytes except the full vectors, divided by the slots in use."""
     levels: int
@@ -144,6 +149,12 @@ class Index:
         Neighbours of each vector on the upper levels, 2 to 512; twice as many on level 0.
     ef_construction : int
         Candidates kept while linking a vector, 1 to 65536.
+    raw : {"memory", "disk"}
+        Where the full vectors are. With "disk" they are in a temporary file, whose directory TMPDIR
+        chooses; searches read those of the best candidates. `load` leaves them in the index's file.
+    rerank : {"full", "none"}
+        What the best candidates of a search are compared with once more: full vectors, or nothing.
+        With "none", distances are those of codes, and `recall` holds for what codes can tell apart.
     seed : int
         Seed of the levels and the rotation, 0 to 2**64 - 1. The same calls with the same seed build
         the same graph, whatever `threads` is.
@@ -151,8 +162,8 @@ class Index:
     Raises
     ------
     InvalidInputError
-        A parameter has the wrong type or is out of range, or TIERCEL_SIMD names an instruction set
-        that this machine lacks.
+        A parameter has the wrong type or is out of range, `storage` is "raw" although `raw` is
+        "disk", or TIERCEL_SIMD names an instruction set that this machine lacks.
 
     Examples
     --------
@@ -173,6 +184,8 @@ class Index:
         m: int = 16,
         ef_construction: int = 200,
         *,
+        raw: _Raw = "memory",
+        rerank: _Rerank = "full",
         seed: int = 0,
     ) -> Self: ...
     @property
@@ -193,6 +206,12 @@ class Index:
     @property
     def ef_construction(self) -> int:
         """Candidates kept while linking a vector."""
+    @property
+    def raw(self) -> _Raw:
+        """Where the full vectors are."""
+    @property
+    def rerank(self) -> _Rerank:
+        """What searches compare the best candidates with once more."""
     @property
     def seed(self) -> int:
         """Seed of the levels and the rotation."""
@@ -414,11 +433,23 @@ class Index:
             The file cannot be written; `DiskFullError` if the disk is full.
         """
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> Index:
+    def load(cls, path: str | PathLike[str], *, raw: _Raw = "memory", rerank: _Rerank = "full") -> Index:
         """Read an index that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or PathLike
+        raw : {"memory", "disk"}
+            Where the full vectors are. With "disk" they stay in this file, which is read and checked
+            once. It may be replaced or removed afterwards, but not changed. Vectors added later go to
+            a temporary file.
+        rerank : {"full", "none"}
+            As in the constructor.
 
         Raises
         ------
+        InvalidInputError
+            `raw` is "disk" for an index whose searches compare full vectors.
         MissingFileError
             The file does not exist.
         StorageFailedError

@@ -129,6 +129,8 @@ def _search(parser: argparse.ArgumentParser) -> None:
         metavar="OUT.npz",
         help="write the arrays ids, distances and counts to this file instead of printing the results",
     )
+    _raw_options(parser)
+    _rerank(parser)
     _threads(parser)
 
 
@@ -155,6 +157,7 @@ def _bench(parser: argparse.ArgumentParser) -> None:
         help="also draw the curve; needs matplotlib: pip install 'tiercel[plot]'",
     )
     _index_options(parser)
+    _rerank(parser)
     parser.add_argument(
         "--threads", type=int, default=1, help="threads per search (default: 1); the index is built on all cores"
     )
@@ -175,6 +178,7 @@ def _index_options(parser: argparse.ArgumentParser) -> None:
         help="codes that a search compares: auto, sq4, sq8, rabitq1 to rabitq4, raw, or a name with parts such as "
         "pq48x8, opq96x4 or rq4x8 (default: auto)",
     )
+    _raw_options(parser)
     parser.add_argument("--m", type=int, default=16, help="neighbours of a vector in the graph (default: 16)")
     parser.add_argument(
         "--ef-construction",
@@ -182,6 +186,24 @@ def _index_options(parser: argparse.ArgumentParser) -> None:
         default=200,
         metavar="EF",
         help="candidates kept while a vector is linked (default: 200)",
+    )
+
+
+def _raw_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--raw",
+        choices=("memory", "disk"),
+        default="memory",
+        help="where the full vectors are while the command runs (default: memory)",
+    )
+
+
+def _rerank(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--rerank",
+        choices=("full", "none"),
+        default="full",
+        help="what the best candidates are compared with once more: full vectors, or nothing (default: full)",
     )
 
 

@@ -22,7 +22,7 @@ _BATCH = 4096
 def run(args: argparse.Namespace) -> Answer:
     """Search a saved index with the queries of a `.npy` file."""
     queries = np.atleast_2d(load_array(args.queries, "QUERIES.npy", ranks=(1, 2)))
-    index = load_index(args.file)
+    index = load_index(args.file, raw=args.raw, rerank=args.rerank)
     start = time.perf_counter()
     found, quality = _search(index, queries, args)
     seconds = time.perf_counter() - start

@@ -47,7 +47,10 @@ pub use sections::{
     Damage, Kind, PayloadReader, SectionError, SectionFile, SectionReader, SectionWriter, Tag, file_len, is_optional,
 };
 pub use sector::{SECTOR, read_sector, write_sector};
-pub use vfs::{DirEntry, FileKind, Metadata, OsVfs, ReadOnlyVfs, Vfs, VfsFile, VfsLock, VfsReader, VfsWriter};
+pub use vfs::{
+    DirEntry, FileKind, Metadata, OsVfs, ReadOnlyVfs, Vfs, VfsFile, VfsLock, VfsReader, VfsWriter, open_through_links,
+    unnamed_file,
+};
 
 /// Whether file systems or desktops make this directory entry by themselves. Users see a directory
 /// with nothing else in it as empty.

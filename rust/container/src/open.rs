@@ -100,7 +100,7 @@ fn open(path: &Path, options: &mut OpenOptions, through_links: bool) -> io::Resu
 /// started without them, the file would take one of their numbers, and the first message printed
 /// would overwrite it.
 #[cfg(unix)]
-fn above_standard(file: File) -> io::Result<File> {
+pub(crate) fn above_standard(file: File) -> io::Result<File> {
     use std::os::fd::AsRawFd;
     const FIRST: i32 = 3;
     if file.as_raw_fd() >= FIRST {
@@ -111,7 +111,7 @@ fn above_standard(file: File) -> io::Result<File> {
 
 #[cfg(not(unix))]
 #[expect(clippy::unnecessary_wraps, reason = "the same signature as on Unix")]
-fn above_standard(file: File) -> io::Result<File> {
+pub(crate) fn above_standard(file: File) -> io::Result<File> {
     Ok(file)
 }
 

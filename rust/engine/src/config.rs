@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use tiercel_container::quoted;
-use tiercel_index::{Dtype, Metric, Options, Storage};
+use tiercel_index::{Dtype, Metric, Options, Raw, Rerank, Storage};
 use tiercel_text::{Language, Tokenizer};
 
 use crate::errors::OpenError;
@@ -54,7 +54,17 @@ pub fn metric_name(metric: Metric) -> &'static str {
 /// Return the options of the main index. A build with 128 candidates takes four fifths of the time
 /// of one with 200, and a walk to the same recall takes a twentieth longer.
 pub(crate) fn options(dim: usize, metric: Metric) -> Options {
-    Options { dim, metric, dtype: Dtype::F32, storage: Storage::Auto, m: 16, ef_construction: 128, seed: 0 }
+    Options {
+        dim,
+        metric,
+        dtype: Dtype::F32,
+        raw: Raw::Memory,
+        rerank: Rerank::Full,
+        storage: Storage::Auto,
+        m: 16,
+        ef_construction: 128,
+        seed: 0,
+    }
 }
 
 impl OpenOptions {

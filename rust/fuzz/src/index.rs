@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::AtomicBool;
 
 use tiercel_index::{
-    Among, CodecKind, Dtype, Filter, Index, LoadError, Metric, Options, SearchSettings, Storage, Work,
+    Among, CodecKind, Dtype, Filter, Index, LoadError, Metric, Options, Raw, Rerank, SearchSettings, Storage, Work,
 };
 use tiercel_quant::split_mix;
 
@@ -27,11 +27,21 @@ static FILES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
         (Metric::L2, Dtype::F32, storage("rq2x8"), 2, 1100),
     ];
     made.map(|(metric, dtype, storage, dim, rows)| {
-        let options = Options { dim, metric, dtype, storage, m: 2, ef_construction: 10, seed: 0 };
+        let options = Options {
+            dim,
+            metric,
+            dtype,
+            raw: Raw::Memory,
+            rerank: Rerank::Full,
+            storage,
+            m: 2,
+            ef_construction: 10,
+            seed: 0,
+        };
         let index = Index::new(options).expect("options in range");
         with_work(|work| index.add(numbers(dim * rows), None, work)).expect("vectors that can be added");
         index.delete(&[3]);
-        index.to_bytes()
+        index.to_bytes().expect("vectors in memory")
     })
     .to_vec()
 });
@@ -101,7 +111,7 @@ fn use_all(index: &Index) {
     with_work(|work| index.optimize(work)).expect("nobody stops it");
     assert!(ids.iter().all(|id| index.contains(*id)));
     index.delete(&ids);
-    assert!(Index::from_bytes(&index.to_bytes()).is_ok());
+    assert!(Index::from_bytes(&index.to_bytes().unwrap()).is_ok());
 }
 
 /// Search within a radius, and among a few vectors. What a filter allows is near enough for both.

@@ -107,6 +107,9 @@ pub enum AddError {
         /// The slots that the addition would need.
         got: usize,
     },
+    /// Full vectors on disk could not be written or read.
+    #[error(transparent)]
+    Raw(#[from] RawError),
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -134,9 +137,71 @@ pub enum SearchError {
         /// Results per query; of a range search, the most.
         k: usize,
     },
+    /// Full vectors on disk could not be read.
+    #[error(transparent)]
+    Raw(#[from] RawError),
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,
+}
+
+/// Why an index was not optimized completely.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum OptimizeError {
+    /// Full vectors on disk could not be read. Nothing was changed.
+    #[error(transparent)]
+    Raw(#[from] RawError),
+    /// The caller asked to stop. Work done before that is kept.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+/// Full vectors on disk that could not be written or read.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum RawError {
+    /// The system refused.
+    #[error("cannot {does} the file of full vectors{place}: {why}")]
+    Io {
+        /// What was tried: "read" or "write".
+        does: &'static str,
+        /// Where, if that is known, as words of the message.
+        place: String,
+        /// The system's number of the error, if it has one.
+        code: Option<i32>,
+        /// The kind of error.
+        kind: io::ErrorKind,
+        /// The system's message.
+        why: String,
+    },
+    /// A vector is not the one that was written.
+    #[error("expected the vector that was written to the file of full vectors, got another, at byte {offset}")]
+    Changed {
+        /// Its offset in the file, in bytes.
+        offset: u64,
+    },
+}
+
+impl RawError {
+    /// A failure to write.
+    pub(crate) fn write(error: &io::Error) -> Self {
+        Self::io("write", String::new(), error)
+    }
+
+    /// A failure to read from `offset` on.
+    pub(crate) fn read(error: &io::Error, offset: u64) -> Self {
+        Self::io("read", format!(" at byte {offset}"), error)
+    }
+
+    fn io(does: &'static str, place: String, error: &io::Error) -> Self {
+        Self::Io { does, place, code: error.raw_os_error(), kind: error.kind(), why: error.to_string() }
+    }
+}
+
+impl From<RawError> for io::Error {
+    fn from(error: RawError) -> Self {
+        let kind = if let RawError::Io { kind, .. } = &error { *kind } else { io::ErrorKind::InvalidData };
+        Self::new(kind, error)
+    }
 }
 
 impl From<Interrupted> for AddError {
@@ -156,12 +221,18 @@ impl From<Interrupted> for SearchError {
 #[error("interrupted")]
 pub struct Interrupted;
 
-/// An id that is not in the index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("ids: expected ids in the index, got {id}, which is not")]
-pub struct NotFound {
-    /// The id.
-    pub id: u64,
+/// Why vectors were not returned.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum GetError {
+    /// An id that is not in the index.
+    #[error("ids: expected ids in the index, got {id}, which is not")]
+    NotFound {
+        /// The id.
+        id: u64,
+    },
+    /// Full vectors on disk could not be read.
+    #[error(transparent)]
+    Raw(#[from] RawError),
 }
 
 /// The damage in a file, and its place.
@@ -183,6 +254,9 @@ pub enum LoadError {
     /// The file is damaged or not an index.
     #[error(transparent)]
     Corrupt(#[from] Corruption),
+    /// Full vectors that searches compare cannot stay on disk.
+    #[error("raw: expected 'memory' for an index whose searches compare full vectors, got 'disk'")]
+    Compared,
     /// `TIERCEL_SIMD` is not usable.
     #[error(transparent)]
     Simd(#[from] tiercel_simd::LevelError),

@@ -12,6 +12,7 @@ use tiercel_simd::{Isa, Level};
 use crate::budget::{Budget, Meter, Trace};
 use crate::graph::walk::descend;
 use crate::index::Index;
+use crate::options::Rerank;
 use crate::search::allowed::Allowed;
 use crate::search::query::{Hit, NO_HIT, Search, Strategy, rescore_likely};
 use crate::state::{Coding, State};
@@ -79,7 +80,8 @@ impl Parts {
     pub fn search(&self, query: &[f32], k: usize, room: &mut Room, out: &mut Vec<Hit>, walk: &mut Walk<'_>) -> Trace {
         let budget = Budget::default();
         let (state, allowed) = (&*self.state, Allowed::of(&self.state, None));
-        let search = Search { state, level: self.level, k, strategy: Strategy::Exact, allowed, budget };
+        let search =
+            Search { state, level: self.level, k, strategy: Strategy::Exact, allowed, rerank: Rerank::Full, budget };
         let mut meter = Meter::unlimited();
         let Room { prepared, found } = room;
         state.space().run(self.level, Walked { search: &search, query, prepared, found, meter: &mut meter, walk });

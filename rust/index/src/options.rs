@@ -32,6 +32,24 @@ pub enum Dtype {
     F16,
 }
 
+/// Where the full vectors are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Raw {
+    /// In memory.
+    Memory,
+    /// In a file, read only to rescore candidates, for exact searches, and to fit codes.
+    Disk,
+}
+
+/// What the candidates of a search are compared with once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rerank {
+    /// Full vectors.
+    Full,
+    /// Nothing: distances are those of codes.
+    Nothing,
+}
+
 /// The form of the vectors that a search compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Storage {
@@ -75,6 +93,10 @@ pub struct Options {
     pub metric: Metric,
     /// How full vectors are kept.
     pub dtype: Dtype,
+    /// Where they are. A file of an index does not say.
+    pub raw: Raw,
+    /// What candidates are compared with once more. A file of an index does not say.
+    pub rerank: Rerank,
     /// The form of the vectors that a search compares.
     pub storage: Storage,
     /// Neighbours of a node in the upper levels, 2 to 512; twice as many at level 0.

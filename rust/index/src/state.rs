@@ -52,7 +52,7 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(options: &Options) -> Self {
         Self {
-            rows: Rows::new(options.dim, options.metric, options.dtype),
+            rows: Rows::new(options),
             ids: Ids::new(),
             dead: Arc::default(),
             coding: Coding::Untrained,
@@ -68,7 +68,7 @@ impl State {
 
     /// Return the same without vectors, but with the norms, the next id and the version.
     pub(crate) fn emptied(&self, options: &Options) -> Self {
-        Self { rows: self.rows.emptied(), ids: self.ids.emptied(), version: self.version, ..Self::new(options) }
+        Self { rows: self.rows.emptied(options), ids: self.ids.emptied(), version: self.version, ..Self::new(options) }
     }
 
     /// Forget the vector of an id. Return whether there was one.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PyString};
-use tiercel_index::{Dtype, Metric, Storage};
+use tiercel_index::{Dtype, Metric, Raw, Rerank, Storage};
 
 use crate::errors::{invalid, invalid_because};
 
@@ -127,6 +127,10 @@ pub(crate) fn radius(value: &Bound<'_, PyAny>) -> PyResult<f32> {
 pub(crate) const METRICS: &[(&str, Metric)] = &[("cosine", Metric::Cosine), ("dot", Metric::Dot), ("l2", Metric::L2)];
 /// Names of the dtypes.
 pub(crate) const DTYPES: &[(&str, Dtype)] = &[("f32", Dtype::F32), ("f16", Dtype::F16)];
+/// Names of the places of full vectors.
+pub(crate) const RAWS: &[(&str, Raw)] = &[("memory", Raw::Memory), ("disk", Raw::Disk)];
+/// Names of what candidates are compared with once more.
+pub(crate) const RERANKS: &[(&str, Rerank)] = &[("full", Rerank::Full), ("none", Rerank::Nothing)];
 /// Return the choice that a string names; the default is the first.
 pub(crate) fn choice<T: Copy>(given: &Given<'_>, argument: &str, choices: &[(&str, T)]) -> PyResult<T> {
     let Given::Yes(value) = given else { return Ok(choices[0].1) };

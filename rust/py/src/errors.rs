@@ -10,7 +10,7 @@ use pyo3::types::PyType;
 use tiercel_container::NoRoom;
 use tiercel_container::{NotRegular, quoted};
 use tiercel_engine::{CommitError, OpenError, QueryError, WriteError};
-use tiercel_index::{AddError, LoadError, NewError, SearchError};
+use tiercel_index::{AddError, LoadError, NewError, OptimizeError, RawError, SearchError};
 
 // These are the same on every platform that has them, and in Python's `errno`.
 const ENOENT: i32 = 2;
@@ -68,6 +68,7 @@ pub(crate) fn add(py: Python<'_>, error: &AddError) -> PyErr {
             // An index keeps no sequences.
             self::error(py, "ConflictError", (error.to_string(), *id, 0, py.None()))
         }
+        AddError::Raw(error) => raw(py, error),
         _ => invalid(py, error.to_string()),
     }
 }
@@ -77,7 +78,31 @@ pub(crate) fn search(py: Python<'_>, error: &SearchError) -> PyErr {
     match error {
         SearchError::Interrupted => interrupted(py),
         SearchError::TooLarge { .. } => PyMemoryError::new_err(error.to_string()),
+        SearchError::Raw(error) => raw(py, error),
         _ => invalid(py, error.to_string()),
+    }
+}
+
+/// Why `Index.optimize` ended early.
+pub(crate) fn optimize(py: Python<'_>, error: &OptimizeError) -> PyErr {
+    match error {
+        OptimizeError::Interrupted(_) => interrupted(py),
+        OptimizeError::Raw(error) => raw(py, error),
+    }
+}
+
+/// Full vectors on disk that could not be written or read.
+pub(crate) fn raw(py: Python<'_>, error: &RawError) -> PyErr {
+    let message = format!("raw: {error}");
+    match error {
+        RawError::Io { kind: io::ErrorKind::UnexpectedEof, .. } | RawError::Changed { .. } => {
+            self::error(py, "CorruptionError", (message,))
+        }
+        RawError::Io { code, kind, .. } => {
+            let io = code.map_or_else(|| (*kind).into(), io::Error::from_raw_os_error);
+            let class = NoRoom::of(&io).map_or("StorageFailedError", |why| no_room(why).0);
+            self::error(py, class, (errno(&io), message))
+        }
     }
 }
 
@@ -87,7 +112,7 @@ pub(crate) fn new(py: Python<'_>, error: &NewError, got: impl Fn(&str) -> String
         NewError::Options(range) => {
             format!("{}: expected an int from {} to {}, got {}", range.option, range.low, range.high, got(range.option))
         }
-        NewError::Simd(_) => error.to_string(),
+        NewError::Compared | NewError::Simd(_) => error.to_string(),
     };
     invalid(py, message)
 }
@@ -99,7 +124,7 @@ pub(crate) fn load(py: Python<'_>, error: LoadError, path: &Path) -> PyErr {
         LoadError::Corrupt(corruption) => {
             self::error(py, "CorruptionError", (format!("{}: {corruption}", path.display()),))
         }
-        LoadError::Simd(level) => invalid(py, level.to_string()),
+        LoadError::Compared | LoadError::Simd(_) => invalid(py, error.to_string()),
     }
 }
 
@@ -227,6 +252,9 @@ pub(crate) fn store_open(py: Python<'_>, problem: &tiercel_cache::OpenError, pat
 
 /// A file could not be read or written.
 pub(crate) fn storage(py: Python<'_>, io: &io::Error, path: &Path) -> PyErr {
+    if let Some(error) = io.get_ref().and_then(|inner| inner.downcast_ref::<RawError>()) {
+        return raw(py, error);
+    }
     let errno = errno(io);
     let class = match NoRoom::of(io) {
         Some(why) => no_room(why).0,

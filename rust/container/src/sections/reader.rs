@@ -73,31 +73,39 @@ impl<R: Read> SectionReader<R> {
 
     /// As [`Self::read_into`], into pieces of memory that together are as long as the section.
     pub fn read_pieces(&mut self, tag: Tag, pieces: &mut dyn Iterator<Item = &mut [u8]>) -> Result<(), SectionError> {
+        let mut payload = self.begin(tag)?;
+        for piece in pieces {
+            payload.fill(self, piece)?;
+        }
+        self.end(tag, payload)
+    }
+
+    /// As [`Self::read_into`], in parts of up to `part.len()` bytes, which `take` gets before they
+    /// are verified. Use what it made of them only if this succeeds.
+    pub fn read_parts(&mut self, tag: Tag, part: &mut [u8], mut take: impl FnMut(&[u8])) -> Result<(), SectionError> {
+        let mut payload = self.begin(tag)?;
+        let mut left = self.section(tag).len;
+        while left > 0 {
+            let some = left.min(part.len() as u64) as usize;
+            payload.fill(self, &mut part[..some])?;
+            take(&part[..some]);
+            left -= some as u64;
+        }
+        self.end(tag, payload)
+    }
+
+    /// Begin to read section `tag`.
+    fn begin(&mut self, tag: Tag) -> Result<Payload, SectionError> {
         while self.sections[self.read].tag != tag {
             self.pass_over()?;
         }
-        // A block is summed while it is in the cache, and compared when the stored checksums are
-        // read.
-        let (mut checksums, mut checksum, mut done) = (Vec::new(), 0, 0);
-        for mut piece in pieces {
-            while !piece.is_empty() {
-                let left = (BLOCK - done % BLOCK).min(piece.len());
-                let (some, rest) = piece.split_at_mut(left);
-                self.input.fill(some)?;
-                checksum = self.append(checksum, some);
-                done += left;
-                if done.is_multiple_of(BLOCK) {
-                    checksums.extend(checksum.to_le_bytes());
-                    checksum = 0;
-                }
-                piece = rest;
-            }
-        }
-        if !done.is_multiple_of(BLOCK) {
-            checksums.extend(checksum.to_le_bytes());
-        }
-        assert_eq!(done as u64, self.section(tag).len, "pieces are as long as their section");
-        self.end_section(&checksums)
+        Ok(Payload::default())
+    }
+
+    /// End a section whose payload has been read.
+    fn end(&mut self, tag: Tag, payload: Payload) -> Result<(), SectionError> {
+        assert_eq!(payload.done as u64, self.section(tag).len, "pieces are as long as their section");
+        self.end_section(&payload.into_checksums())
     }
 
     /// Read section `tag`, which must be the next one apart from optional ones and hold `items`
@@ -165,6 +173,44 @@ impl<R: Read> SectionReader<R> {
         self.input.padding(&format!("section {}", name(section.tag)))?;
         self.read += 1;
         Ok(())
+    }
+}
+
+/// The payload of a section while it is read. A block is summed while it is in the cache, and
+/// compared when the stored checksums are read.
+#[derive(Default)]
+struct Payload {
+    checksums: Vec<u8>,
+    /// The checksum of the block so far.
+    checksum: u32,
+    /// Bytes read.
+    done: usize,
+}
+
+impl Payload {
+    /// Fill the next piece of memory.
+    fn fill<R: Read>(&mut self, reader: &mut SectionReader<R>, mut piece: &mut [u8]) -> Result<(), SectionError> {
+        while !piece.is_empty() {
+            let left = (BLOCK - self.done % BLOCK).min(piece.len());
+            let (some, rest) = piece.split_at_mut(left);
+            reader.input.fill(some)?;
+            self.checksum = reader.append(self.checksum, some);
+            self.done += left;
+            if self.done.is_multiple_of(BLOCK) {
+                self.checksums.extend(self.checksum.to_le_bytes());
+                self.checksum = 0;
+            }
+            piece = rest;
+        }
+        Ok(())
+    }
+
+    /// Return the checksums of all blocks.
+    fn into_checksums(mut self) -> Vec<u8> {
+        if !self.done.is_multiple_of(BLOCK) {
+            self.checksums.extend(self.checksum.to_le_bytes());
+        }
+        self.checksums
     }
 }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::lock::LockError;
 use crate::place::gone;
 
-pub use os::OsVfs;
+pub use os::{OsVfs, open_through_links, unnamed_file};
 pub use read_only::ReadOnlyVfs;
 pub use reader::VfsReader;
 pub use writer::VfsWriter;
@@ -108,6 +108,12 @@ pub enum FileKind {
 pub trait VfsFile: Debug + Send + Sync {
     /// Read `out.len()` bytes; fewer are an error.
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()>;
+
+    /// Tell the system that these bytes will be read soon, so that it can fetch several ranges at
+    /// once. It may do nothing.
+    fn will_read(&self, offset: u64, len: usize) {
+        let _ = (offset, len);
+    }
 
     /// Write all bytes. On failure any part of them may have been written.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{DirEntry, FileKind, Metadata, Vfs, VfsFile, VfsLock};
 use crate::directory::sync_directory;
 use crate::lock::{Lock, LockError};
-use crate::open::{create_new, open_to_read, open_to_write};
+use crate::open::{above_standard, create_new, open_to_read, open_to_write, read_through_links};
 use crate::permissions::keep_permissions;
 use crate::place::is_at;
 use crate::positioned::{read_at, write_at};
@@ -112,9 +112,27 @@ fn kind(there: FileType) -> FileKind {
 #[derive(Debug)]
 struct OsFile(File);
 
+/// Open an empty file without a name, which disappears when it is closed. It is in the directory
+/// for temporary files, which the system or `TMPDIR` names.
+pub fn unnamed_file() -> io::Result<Box<dyn VfsFile>> {
+    Ok(Box::new(OsFile(above_standard(tempfile::tempfile()?)?)))
+}
+
+/// Open a file to read it, through symbolic links: for a path that the user chose.
+pub fn open_through_links(path: &Path) -> io::Result<Box<dyn VfsFile>> {
+    Ok(Box::new(OsFile(read_through_links(path)?)))
+}
+
 impl VfsFile for OsFile {
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         read_at(&self.0, offset, out)
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn will_read(&self, offset: u64, len: usize) {
+        // Without the advice, reading only takes longer.
+        let len = std::num::NonZeroU64::new(len as u64);
+        let _ = rustix::fs::fadvise(&self.0, offset, len, rustix::fs::Advice::WillNeed);
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::budget::Budget;
 use crate::build::link::Linker;
 use crate::errors::Interrupted;
+use crate::options::Rerank;
 use crate::search::allowed::Allowed;
 use crate::search::best::Best;
 use crate::search::query::{Hit, Memory, NO_HIT, Search, Strategy, walked};
@@ -72,7 +73,15 @@ impl Linker<'_> {
         }
         let count = queries.len() / dim;
         let budget = Budget::default();
-        let search = |strategy| Search { state, level: self.level, k: ASKED_FOR, strategy, allowed, budget };
+        let search = |strategy| Search {
+            state,
+            level: self.level,
+            k: ASKED_FOR,
+            strategy,
+            allowed,
+            rerank: Rerank::Full,
+            budget,
+        };
         let part = count.div_ceil(self.work.threads());
         let mut truth = vec![NO_HIT; count * ASKED_FOR];
         self.work.fill(&mut truth, ASKED_FOR * part, 1, Vec::<Best>::new, |best, item, out| {

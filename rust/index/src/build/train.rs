@@ -93,7 +93,8 @@ impl Linker<'_> {
         Ok(())
     }
 
-    /// Return the first codec that ranks well enough, or full vectors if none does.
+    /// Return the first codec that ranks well enough. If none does, compare full vectors; if those
+    /// are on disk, codes of 8 bits.
     fn choose(&self, rows: &Rows) -> Result<Coding, Interrupted> {
         let fits = |kind: &&CodecKind| kind.auto_min_dim().is_some_and(|fewest| rows.dim() >= fewest);
         for &kind in CodecKind::ALL.iter().filter(fits) {
@@ -102,7 +103,7 @@ impl Linker<'_> {
                 return Ok(Coding::Codes(codes));
             }
         }
-        Ok(Coding::Raw)
+        if rows.are_on_disk() { Ok(Coding::Codes(self.codes(rows, CodecKind::Sq8)?)) } else { Ok(Coding::Raw) }
     }
 
     fn codes(&self, rows: &Rows, kind: CodecKind) -> Result<Codes, Interrupted> {

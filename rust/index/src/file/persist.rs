@@ -2,11 +2,14 @@
 //! `docs/reference/format-index.md` lists the sections.
 
 use std::fmt::Display;
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use tiercel_container::{Kind, SectionReader, SectionWriter, Tag, file_len, read_through_links, replace_file};
+use tiercel_container::{
+    Kind, SectionReader, SectionWriter, Tag, VfsFile, VfsReader, file_len, open_through_links, read_through_links,
+    replace_file,
+};
 use tiercel_quant::{CodecKind, Parameters, ParametersError, Rotation};
 use tiercel_simd::{Chunked, Level};
 
@@ -14,7 +17,7 @@ use crate::errors::{Corruption, LoadError};
 use crate::graph::Graph;
 use crate::graph::layers::{Layer, MAX_LEVEL};
 use crate::index::Index;
-use crate::options::{Dtype, Metric, Options, Storage};
+use crate::options::{Dtype, Metric, Options, Raw, Rerank, Storage};
 use crate::state::{Coding, State};
 use crate::storage::bitset::Bitset;
 use crate::storage::candidate::MAX_SLOTS;
@@ -22,7 +25,7 @@ use crate::storage::codes::Trial;
 use crate::storage::codes::{Codes, geometry};
 use crate::storage::ids::Ids;
 use crate::storage::ranks::{Ranks, TARGETS};
-use crate::storage::rows::Rows;
+use crate::storage::rows::{Rows, Staying};
 
 const KIND: Kind = Kind { magic: *b"TIERCEL\0", name: "a tiercel index", versions: &[(1, 0)] };
 
@@ -144,6 +147,8 @@ impl Meta {
             dim: u32_at(0) as usize,
             metric: [Metric::Cosine, Metric::Dot, Metric::L2][kind(4, 3)?],
             dtype: [Dtype::F32, Dtype::F16][kind(5, 2)?],
+            raw: Raw::Memory,
+            rerank: Rerank::Full,
             storage,
             m: u32_at(8) as usize,
             ef_construction: u32_at(12) as usize,
@@ -303,11 +308,23 @@ fn write_values(values: &Chunked<u32>, out: &mut dyn Write) -> io::Result<()> {
     values.runs().try_for_each(|run| out.write_all(bytemuck::cast_slice(run)))
 }
 
-fn read<R: Read>(mut reader: SectionReader<R>) -> Result<(Options, State), LoadError> {
+/// Bytes of full vectors that are read at a time if they stay in their file.
+const PART: usize = 1 << 20;
+
+/// Read an index. The full vectors stay in `file`, if it is given.
+fn read<R: Read>(
+    mut reader: SectionReader<R>,
+    file: Option<Arc<dyn VfsFile>>,
+    rerank: Rerank,
+) -> Result<(Options, State), LoadError> {
     let mut bytes = [0; META_LEN as usize];
     reader.read_into(META, &mut bytes)?;
     let meta = Meta::from_bytes(&bytes, read_parts(&mut reader)?)?;
-    let options = meta.options.clone();
+    let raw = if file.is_some() { Raw::Disk } else { Raw::Memory };
+    let options = Options { raw, rerank, ..meta.options.clone() };
+    if raw == Raw::Disk && (meta.coding == RAW || options.storage == Storage::Raw) {
+        return Err(LoadError::Compared);
+    }
     let mut state = State::new(&options);
     let nodes: Vec<u64> = reader.read_vec(LEVELS, u64::from(meta.levels) - 1)?;
     if nodes.iter().any(|nodes| *nodes > meta.linked) {
@@ -324,11 +341,23 @@ fn read<R: Read>(mut reader: SectionReader<R>) -> Result<(Options, State), LoadE
         state.dead = Arc::new(dead);
     }
     reader.expect_len(VECTORS, meta.slots, state.rows.row_bytes())?;
-    state.rows = Rows::from_file(&options, meta.slots as usize, |pieces| reader.read_pieces(VECTORS, pieces))?;
-    if let Some((row, error)) = state.rows.unfit("section VECT") {
-        let offset = reader.start(VECTORS) + (row * state.rows.row_bytes()) as u64;
-        return Err(Corruption { what: error.to_string(), offset }.into());
-    }
+    let row_bytes = state.rows.row_bytes();
+    let rows = match file {
+        Some(file) => {
+            let mut staying = Staying::new(&options, file, reader.start(VECTORS));
+            let mut part = vec![0; (PART / row_bytes).max(1) * row_bytes];
+            reader.read_parts(VECTORS, &mut part, |part| staying.take(part, &options, "section VECT"))?;
+            staying.end()
+        }
+        None => {
+            let rows = Rows::from_file(&options, meta.slots as usize, |pieces| reader.read_pieces(VECTORS, pieces))?;
+            rows.unfit("section VECT").map_or(Ok(rows), Err)
+        }
+    };
+    state.rows = rows.map_err(|(row, error)| Corruption {
+        what: error.to_string(),
+        offset: reader.start(VECTORS) + (row * row_bytes) as u64,
+    })?;
     state.coding = read_coding(&mut reader, &meta)?;
     (state.trained, state.build_seconds) = (meta.trained as usize, meta.build_seconds);
     // Early versions counted replaced vectors, and could save a recall above 1.
@@ -439,11 +468,22 @@ impl Index {
     }
 
     /// Read an index from a file that [`Self::save`] wrote. Follow symbolic links, and refuse
-    /// anything but a regular file.
-    pub fn load(path: &Path) -> Result<Self, LoadError> {
+    /// anything but a regular file. With [`Raw::Disk`], the full vectors stay in the file, which may
+    /// be replaced or removed, but not changed.
+    pub fn load(path: &Path, raw: Raw, rerank: Rerank) -> Result<Self, LoadError> {
+        if raw == Raw::Disk {
+            return Self::load_from(open_through_links(path)?.into(), rerank);
+        }
         let file = read_through_links(path)?;
         let len = file.metadata()?.len();
-        Self::read_sections(SectionReader::new(file, len, &KIND, &TAGS)?)
+        Self::read_sections(SectionReader::new(file, len, &KIND, &TAGS)?, None, rerank)
+    }
+
+    /// Read an index from a file, in which the full vectors stay.
+    pub fn load_from(file: Arc<dyn VfsFile>, rerank: Rerank) -> Result<Self, LoadError> {
+        let input = BufReader::with_capacity(PART, VfsReader::new(&*file)?);
+        let reader = SectionReader::new(input, file.len()?, &KIND, &TAGS)?;
+        Self::read_sections(reader, Some(Arc::clone(&file)), rerank)
     }
 
     /// Write the content of the file to `out`: [`Self::file_len`] bytes, unless the index changes.
@@ -457,26 +497,30 @@ impl Index {
     }
 
     /// Return the content of the file that [`Self::save`] would write.
-    pub fn to_bytes(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> io::Result<Vec<u8>> {
         let state = self.state();
         let len = file_len(&KIND, &lengths(self.options(), &state)).unwrap_or(0) as usize;
-        write(self.options(), &state, Vec::with_capacity(len)).expect("memory takes all that is written")
+        write(self.options(), &state, Vec::with_capacity(len))
     }
 
     /// Make an index from the bytes of [`Self::to_bytes`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, LoadError> {
-        Self::read_sections(SectionReader::new(bytes, bytes.len() as u64, &KIND, &TAGS)?)
+        Self::read_sections(SectionReader::new(bytes, bytes.len() as u64, &KIND, &TAGS)?, None, Rerank::Full)
     }
 
     /// Make an index from `len` bytes that [`Self::write_to`] wrote, read through an input that
     /// returns only verified bytes, such as a section of another file, whose checksums suffice.
     pub fn read_verified(input: impl Read, len: u64) -> Result<Self, LoadError> {
-        Self::read_sections(SectionReader::of_verified(input, len, &KIND, &TAGS)?)
+        Self::read_sections(SectionReader::of_verified(input, len, &KIND, &TAGS)?, None, Rerank::Full)
     }
 
-    fn read_sections(reader: SectionReader<impl Read>) -> Result<Self, LoadError> {
+    fn read_sections(
+        reader: SectionReader<impl Read>,
+        file: Option<Arc<dyn VfsFile>>,
+        rerank: Rerank,
+    ) -> Result<Self, LoadError> {
         let level = Level::active()?;
-        let (options, state) = read(reader)?;
+        let (options, state) = read(reader, file, rerank)?;
         Ok(Self::from_state(options, level, state))
     }
 }

@@ -4,11 +4,11 @@ use super::Index;
 use super::read::{Filter, Matches, chosen, matches};
 use crate::budget::Budget;
 use crate::errors::{RowError, SearchError};
-use crate::options::Dtype;
+use crate::options::{Dtype, Rerank};
 use crate::search::allowed::Allowed;
 use crate::search::query::{Memory, NO_HIT, Search, Strategy};
 use crate::storage::bitset::Bitset;
-use crate::storage::rows;
+use crate::storage::check;
 use crate::work::Work;
 
 /// The vectors to search among.
@@ -35,7 +35,7 @@ impl Index {
         among: &Among<'_>,
         work: &Work<'_>,
     ) -> Result<Option<(Matches, u64)>, SearchError> {
-        rows::check("query", query, self.options(), Dtype::F32, work)??;
+        check::check("query", query, self.options(), Dtype::F32, work)??;
         let (dim, values) = (self.options().dim, query.len());
         if values != dim {
             return Err(RowError::Ragged { argument: "query", dim, values }.into());
@@ -56,10 +56,13 @@ impl Index {
             return Ok(Some((Matches { k, ids: vec![], distances: vec![], counts: vec![0], exact: true }, version)));
         }
         let (level, strategy, allowed) = (self.level, Strategy::Exact, Allowed::Only(&some));
-        let search = Search { state: &state, level, k, strategy, allowed, budget: Budget::default() };
+        let search =
+            Search { state: &state, level, k, strategy, allowed, rerank: Rerank::Full, budget: Budget::default() };
         let (mut direction, mut hits) = (Vec::new(), vec![NO_HIT; k]);
-        rows::direction(query, self.options().metric, &mut direction);
+        check::direction(query, self.options().metric, &mut direction);
+        let watch = state.rows.watch();
         search.one(&direction, &mut Memory::default(), &mut hits, work)?;
+        watch.check()?;
         Ok(Some((matches(k, &hits, true), version)))
     }
 }

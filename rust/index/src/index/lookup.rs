@@ -2,19 +2,22 @@
 
 use super::Index;
 use super::read::{Filter, chosen};
-use crate::errors::SearchError;
+use crate::errors::{RawError, SearchError};
 
 impl Index {
     /// Return the vector of each id, as it was added; `None` for an id that is not in the index.
-    pub fn vectors(&self, ids: &[u64]) -> Vec<Option<Vec<f32>>> {
+    pub fn vectors(&self, ids: &[u64]) -> Result<Vec<Option<Vec<f32>>>, RawError> {
         let state = self.state();
+        let watch = state.rows.watch();
         let vector = |id: &u64| {
             let slot = state.ids.slot(*id)?;
             let mut vector = Vec::with_capacity(self.options().dim);
             state.rows.vector(slot, &mut vector);
             Some(vector)
         };
-        ids.iter().map(vector).collect()
+        let vectors = ids.iter().map(vector).collect();
+        watch.check()?;
+        Ok(vectors)
     }
 
     /// Count the vectors that a filter allows, or all without one.

@@ -16,8 +16,8 @@ use parking_lot::{Mutex, RwLock};
 use thiserror::Error;
 use tiercel_simd::{Level, LevelError};
 
-use crate::errors::NotFound;
-use crate::options::{Options, OptionsError};
+use crate::errors::GetError;
+use crate::options::{Options, OptionsError, Raw, Storage};
 use crate::search::query::Memory;
 use crate::state::State;
 
@@ -38,6 +38,9 @@ pub enum NewError {
     /// An option is out of range.
     #[error(transparent)]
     Options(#[from] OptionsError),
+    /// Full vectors that searches compare cannot stay on disk.
+    #[error("storage: expected codes with raw 'disk', got 'raw'")]
+    Compared,
     /// The requested instruction set cannot be used.
     #[error(transparent)]
     Simd(#[from] LevelError),
@@ -47,6 +50,9 @@ impl Index {
     /// Make an empty index.
     pub fn new(options: Options) -> Result<Self, NewError> {
         options.check()?;
+        if options.raw == Raw::Disk && options.storage == Storage::Raw {
+            return Err(NewError::Compared);
+        }
         let state = State::new(&options);
         Ok(Self::from_state(options, Level::active()?, state))
     }
@@ -113,13 +119,15 @@ impl Index {
     }
 
     /// Return the vectors of ids, one after the other, as they were added.
-    pub fn get(&self, ids: &[u64]) -> Result<Vec<f32>, NotFound> {
+    pub fn get(&self, ids: &[u64]) -> Result<Vec<f32>, GetError> {
         let state = self.state();
+        let watch = state.rows.watch();
         let (mut vectors, mut row) = (Vec::with_capacity(ids.len() * self.options.dim), Vec::new());
         for &id in ids {
-            state.rows.vector(state.ids.slot(id).ok_or(NotFound { id })?, &mut row);
+            state.rows.vector(state.ids.slot(id).ok_or(GetError::NotFound { id })?, &mut row);
             vectors.extend_from_slice(&row);
         }
+        watch.check()?;
         Ok(vectors)
     }
 
@@ -148,7 +156,7 @@ mod tests {
 
     use super::read::SearchSettings;
     use super::*;
-    use crate::options::{Dtype, Metric, Storage};
+    use crate::options::{Dtype, Metric, Rerank};
     use crate::work::Work;
 
     /// How many threads' memory an index keeps.
@@ -159,7 +167,9 @@ mod tests {
     #[test]
     fn memory_of_searches_is_kept_until_clear_or_optimize() {
         let (dtype, storage) = (Dtype::F32, Storage::Raw);
-        let options = Options { dim: 1, metric: Metric::L2, dtype, storage, m: 2, ef_construction: 1, seed: 0 };
+        let (raw, rerank) = (Raw::Memory, Rerank::Full);
+        let options =
+            Options { dim: 1, metric: Metric::L2, dtype, raw, rerank, storage, m: 2, ef_construction: 1, seed: 0 };
         let (index, stop) = (Index::new(options).expect("options"), AtomicBool::new(false));
         let work = Work::quiet(1, &stop);
         let vectors: Vec<f32> = (0..1500u16).map(f32::from).collect();

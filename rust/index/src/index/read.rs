@@ -14,7 +14,7 @@ use crate::search::query::{Hit, Memory, NO_HIT, Search, Strategy};
 use crate::search::recall::ef_for;
 use crate::state::State;
 use crate::storage::bitset::Bitset;
-use crate::storage::rows;
+use crate::storage::check;
 use crate::work::Work;
 
 /// Which vectors a search may find.
@@ -88,7 +88,7 @@ impl Index {
         budget: Budget,
         work: &Work<'_>,
     ) -> Result<(Matches, Trace), SearchError> {
-        rows::check("queries", queries, &self.options, Dtype::F32, work)??;
+        check::check("queries", queries, &self.options, Dtype::F32, work)??;
         let dim = self.options.dim;
         let count = queries.len() / dim;
         let state = self.state();
@@ -102,8 +102,11 @@ impl Index {
         let mut hits = room(count, k)?;
         let ef = settings.ef_search.or_else(|| ef_for(settings.recall, k, &state.ranks(), state.slots()));
         let strategy = Strategy::choose(&state, k, ef, allowed.count(state.slots()));
-        let search = Search { state: &state, level: self.level, k, strategy, allowed, budget };
+        let search =
+            Search { state: &state, level: self.level, k, strategy, allowed, rerank: self.options.rerank, budget };
+        let watch = state.rows.watch();
         let trace = self.answer(&search, queries, &mut hits, work)?;
+        watch.check()?;
         Ok((matches(k, &hits, strategy == Strategy::Exact && trace.ended == Ended::Done), trace))
     }
 
@@ -138,7 +141,7 @@ impl Index {
             )?;
         } else if count == 1 {
             let (mut lent, mut direction) = (begin(), Vec::new());
-            rows::direction(queries, metric, &mut direction);
+            check::direction(queries, metric, &mut direction);
             lent.trace = search.one(&direction, &mut lent.memory, hits, work)?;
         } else {
             work.fill(
@@ -147,7 +150,7 @@ impl Index {
                 CHUNK,
                 || (begin(), Vec::new()),
                 |(lent, direction), item, out| {
-                    rows::direction(&queries[item * dim..][..dim], metric, direction);
+                    check::direction(&queries[item * dim..][..dim], metric, direction);
                     let found = search.one(direction, &mut lent.memory, out, work);
                     lent.note(found);
                 },
@@ -165,12 +168,13 @@ impl Index {
         work: &Work<'_>,
     ) -> Result<RangeMatches, SearchError> {
         let dim = self.options.dim;
-        rows::check("queries", queries, &self.options, Dtype::F32, work)??;
+        check::check("queries", queries, &self.options, Dtype::F32, work)??;
         let state = self.state();
         let chosen = chosen(&state, filter)?;
         let allowed = Allowed::of(&state, chosen.as_ref());
         let mut found: Vec<Vec<(f32, u32)>> = vec![Vec::new(); queries.len() / dim];
         let chunk = QUERIES.min(found.len().div_ceil(work.threads())).max(1);
+        let watch = state.rows.watch();
         let is_too_large = AtomicBool::new(false);
         work.fill(&mut found, chunk, 1, Vec::new, |directions, item, out| {
             if is_too_large.load(Ordering::Relaxed) {
@@ -186,6 +190,7 @@ impl Index {
                 *out = found;
             }
         })?;
+        watch.check()?;
         let ranges = if is_too_large.into_inner() { None } else { ranges(found, |slot| state.ids.id(slot)) };
         ranges.ok_or(SearchError::TooLarge { count: queries.len() / dim, k: allowed.count(state.slots()) })
     }
@@ -194,7 +199,7 @@ impl Index {
         let mut direction = Vec::new();
         out.clear();
         for query in queries.chunks_exact(self.options.dim) {
-            rows::direction(query, self.options.metric, &mut direction);
+            check::direction(query, self.options.metric, &mut direction);
             out.extend_from_slice(&direction);
         }
     }

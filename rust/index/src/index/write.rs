@@ -10,10 +10,10 @@ use tiercel_simd::allocator::give_back;
 
 use super::Index;
 use crate::build::link::Linker;
-use crate::errors::{AddError, Interrupted};
+use crate::errors::{AddError, Interrupted, OptimizeError};
 use crate::state::{Coding, State};
+use crate::storage::check;
 use crate::storage::ids::PADDING;
-use crate::storage::rows;
 use crate::work::Work;
 
 /// How long a call waits for another writer before it checks whether to stop.
@@ -44,7 +44,7 @@ impl Index {
     }
 
     fn add_rows(&self, vectors: Cow<'_, [f32]>, ids: Option<&[u64]>, work: &Work<'_>) -> Result<Vec<u64>, AddError> {
-        rows::check("vectors", &vectors, &self.options, self.options.dtype, work)??;
+        check::check("vectors", &vectors, &self.options, self.options.dtype, work)??;
         let _writer = self.write_alone(work)?;
         let is_much = size_of_val(&*vectors) >= MUCH;
         let added = self.put(State::clone(&self.state()), vectors, ids, work);
@@ -58,7 +58,7 @@ impl Index {
     /// ids have: all or none. The last of equal ids wins. A search finds the old vector of an id or
     /// the new one, never both or neither. Return the number of distinct ids.
     pub fn upsert(&self, vectors: Vec<f32>, ids: &[u64], work: &Work<'_>) -> Result<usize, AddError> {
-        rows::check("vectors", &vectors, &self.options, self.options.dtype, work)??;
+        check::check("vectors", &vectors, &self.options, self.options.dtype, work)??;
         let expected = vectors.len() / self.options.dim;
         if ids.len() != expected {
             return Err(AddError::Ids { expected, got: ids.len() });
@@ -88,12 +88,12 @@ impl Index {
             return Ok(ids);
         }
         next.ids.push(&ids);
-        if let Err(interrupted) = self.append(&mut next, vectors, work) {
+        if let Err(error) = self.append(&mut next, vectors, work) {
             // The only trace of this call is that its ids are used.
             let mut same = State::clone(&self.state());
             same.ids.count_past(&ids);
             self.publish(same);
-            return Err(interrupted.into());
+            return Err(error);
         }
         next.version += ids.len() as u64;
         self.publish(next);
@@ -101,7 +101,8 @@ impl Index {
     }
 
     /// Append vectors to a state that already has their ids; code, train and link as needed.
-    fn append(&self, next: &mut State, vectors: Cow<'_, [f32]>, work: &Work<'_>) -> Result<(), Interrupted> {
+    fn append(&self, next: &mut State, vectors: Cow<'_, [f32]>, work: &Work<'_>) -> Result<(), AddError> {
+        let watch = next.rows.watch();
         next.rows.append(&vectors, work)?;
         drop(vectors);
         if let Coding::Codes(codes) = &mut next.coding {
@@ -109,7 +110,10 @@ impl Index {
         }
         let mut linker = self.linker(next, work);
         linker.train()?;
-        if linker.is_due() { linker.link() } else { Ok(()) }
+        if linker.is_due() {
+            linker.link()?;
+        }
+        Ok(watch.check()?)
     }
 
     /// Wait until no other call changes the index.
@@ -156,10 +160,12 @@ impl Index {
 
     /// Link every vector, make each reachable, and free spare memory. Work done before an
     /// interruption is kept.
-    pub fn optimize(&self, work: &Work<'_>) -> Result<(), Interrupted> {
+    pub fn optimize(&self, work: &Work<'_>) -> Result<(), OptimizeError> {
         let _writer = self.write_alone(work)?;
         let mut next = State::clone(&self.state());
+        let watch = next.rows.watch();
         let result = self.bring_up_to_date(&mut next, work);
+        watch.check()?;
         if next.ids.len() == 0 {
             next = next.emptied(&self.options);
         }
@@ -169,7 +175,7 @@ impl Index {
         self.publish(next);
         self.free_idle();
         give_back();
-        result
+        Ok(result?)
     }
 
     fn bring_up_to_date(&self, next: &mut State, work: &Work<'_>) -> Result<(), Interrupted> {

@@ -52,8 +52,9 @@ impl<K: Sink> Loop for Scan<'_, '_, K> {
     #[inline(always)]
     fn run<I: Isa>(mut self) {
         let sparse = matches!(self.allowed, Allowed::Only(chosen) if chosen.count() * 4 < chosen.len());
-        // A panel costs the same even if few of its queries are real.
-        let few = 3 * self.queries.len() < I::WIDE * self.rows.dim();
+        // A panel costs the same even if few of its queries are real, but then a read of a block
+        // from a file costs less than one for each row.
+        let few = 3 * self.queries.len() < I::WIDE * self.rows.dim() && !self.rows.are_on_disk();
         if sparse || few { self.each_row::<I>() } else { self.each_tile::<I>() }
     }
 }

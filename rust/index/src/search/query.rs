@@ -6,6 +6,7 @@ use tiercel_simd::{Isa, Level, Loop};
 use crate::budget::{Budget, Meter, Trace};
 use crate::errors::Interrupted;
 use crate::graph::walk::{Effort, Scratch, descend, walk};
+use crate::options::{Metric, Rerank};
 use crate::search::allowed::Allowed;
 use crate::search::best::Best;
 use crate::search::flat::{Nearest, Scan};
@@ -74,6 +75,8 @@ pub(crate) struct Search<'a> {
     pub(crate) strategy: Strategy,
     /// The slots that may be found.
     pub(crate) allowed: Allowed<'a>,
+    /// What candidates are compared with once more.
+    pub(crate) rerank: Rerank,
     /// The budget of each query.
     pub(crate) budget: Budget,
 }
@@ -315,7 +318,8 @@ unsafe fn scan<I: Isa, S: Space>(
     }
 }
 
-/// Compare the candidates that may be among the nearest `k` in full precision, and keep those.
+/// Compare the candidates that may be among the nearest `k` in full precision, and keep those;
+/// without reranking, keep the first `k` by code.
 ///
 /// The first `k` by code bound the distance of the `k`-th; a candidate that is farther by code, by
 /// more than the error of codes, is farther. Return whether the candidates were enough. With a
@@ -331,6 +335,15 @@ pub(crate) fn rescore_likely<I: Isa, S: Space>(
     meter: &mut Meter<'_>,
 ) -> bool {
     let Search { state, k, .. } = *search;
+    if search.rerank == Rerank::Nothing {
+        found.truncate(k);
+        for entry in found {
+            let distance = S::distance(prepared, key_of(*entry));
+            *entry = candidate(order(plausible(distance, state.rows.metric())), slot_of(*entry));
+        }
+        meter.end_stage(|seconds| &mut seconds.rescore);
+        return true;
+    }
     let first = found.len().min(k);
     let last_kept = found.last().map_or(f32::INFINITY, |last| S::distance(prepared, key_of(*last)));
     rescore::<I>(&state.rows, query, &mut found[..first]);
@@ -354,9 +367,22 @@ pub(crate) fn rescore_likely<I: Isa, S: Space>(
     are_enough || !search.allowed.is_filter()
 }
 
+/// Return the nearest value to a distance by code that a distance can have.
+#[inline(always)]
+fn plausible(distance: f32, metric: Metric) -> f32 {
+    if distance.is_nan() {
+        f32::INFINITY
+    } else if metric == Metric::Dot {
+        distance
+    } else {
+        distance.max(0.0)
+    }
+}
+
 /// Replace the keys of candidates with those of their full-precision distances.
 #[inline(always)]
 fn rescore<I: Isa>(rows: &Rows, query: &[f32], found: &mut [u64]) {
+    rows.will_read(found.iter().map(|entry| slot_of(*entry) as usize));
     for entry in found.iter().take(RESCORED_AHEAD) {
         rows.prefetch::<I>(slot_of(*entry) as usize, usize::MAX);
     }

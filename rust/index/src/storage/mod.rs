@@ -3,8 +3,10 @@
 pub(crate) mod any_space;
 pub(crate) mod bitset;
 pub(crate) mod candidate;
+pub(crate) mod check;
 pub(crate) mod codes;
 pub(crate) mod ids;
+pub(crate) mod on_disk;
 pub(crate) mod ranks;
 pub(crate) mod rows;
 pub(crate) mod space;

@@ -1,19 +1,22 @@
 //! The full vectors, as they were added.
 
+use std::io;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
-use parking_lot::Mutex;
+use tiercel_container::VfsFile;
 use tiercel_simd::{Buffer, Chunked, Isa, Plain};
 
-use crate::errors::{Interrupted, RowError};
-use crate::options::{Dtype, Metric, Options};
+use crate::errors::{AddError, Interrupted, RowError};
+use crate::options::{Dtype, Metric, Options, Raw};
+use crate::storage::check::{check_rows, has_direction, norm};
+use crate::storage::on_disk::{OnDisk, Watch};
 use crate::work::Work;
 
-/// Values copied, and rows checked, before a thread checks whether to stop.
+/// Values copied before a thread checks whether to stop.
 const PIECE: usize = 1 << 20;
-const CHECKED: usize = 256;
 
 /// Values from a file that are checked without a branch.
 const PART: usize = 4096;
@@ -39,13 +42,16 @@ const NO_NORMS: (f64, f64) = (f64::INFINITY, 0.0);
 enum Values {
     F32(Chunked<f32>),
     F16(Chunked<u16>),
+    Disk(OnDisk),
 }
 
 impl Rows {
-    pub(crate) fn new(dim: usize, metric: Metric, dtype: Dtype) -> Self {
-        let values = match dtype {
-            Dtype::F32 => Values::F32(Chunked::new(dim)),
-            Dtype::F16 => Values::F16(Chunked::new(dim)),
+    pub(crate) fn new(options: &Options) -> Self {
+        let &Options { dim, metric, dtype, raw, .. } = options;
+        let values = match (raw, dtype) {
+            (Raw::Memory, Dtype::F32) => Values::F32(Chunked::new(dim)),
+            (Raw::Memory, Dtype::F16) => Values::F16(Chunked::new(dim)),
+            (Raw::Disk, dtype) => Values::Disk(OnDisk::new(dim, dtype)),
         };
         Self { dim, metric, values, inverse_norms: Chunked::new(1), norms: NO_NORMS }
     }
@@ -62,7 +68,18 @@ impl Rows {
         match &self.values {
             Values::F32(values) => values.len(),
             Values::F16(values) => values.len(),
+            Values::Disk(disk) => disk.len(),
         }
+    }
+
+    /// Watch for failures to read vectors from a file.
+    pub(crate) fn watch(&self) -> Watch {
+        if let Values::Disk(disk) = &self.values { disk.watch() } else { Watch::nothing() }
+    }
+
+    /// Whether the vectors are in files.
+    pub(crate) const fn are_on_disk(&self) -> bool {
+        matches!(self.values, Values::Disk(_))
     }
 
     /// Read `len` rows from a file: `read` fills their bytes, which it gets in pieces.
@@ -71,7 +88,7 @@ impl Rows {
         len: usize,
         read: impl FnOnce(&mut dyn Iterator<Item = &mut [u8]>) -> Result<(), E>,
     ) -> Result<Self, E> {
-        let mut rows = Self::new(options.dim, options.metric, options.dtype);
+        let mut rows = Self::new(options);
         rows.values = match options.dtype {
             Dtype::F32 => Values::F32(read_rows(options.dim, len, read)?),
             Dtype::F16 => Values::F16(read_rows(options.dim, len, read)?),
@@ -82,8 +99,9 @@ impl Rows {
         Ok(rows)
     }
 
-    /// Append vectors that passed [`check`]. After an interruption some of them may be present.
-    pub(crate) fn append(&mut self, vectors: &[f32], work: &Work<'_>) -> Result<(), Interrupted> {
+    /// Append vectors that passed [`check`](super::check::check). After a failure some of them may be
+    /// present.
+    pub(crate) fn append(&mut self, vectors: &[f32], work: &Work<'_>) -> Result<(), AddError> {
         let first = self.len();
         let piece = (PIECE / self.dim).max(1) * self.dim;
         let mut halves: Buffer<u16> = Buffer::new();
@@ -102,12 +120,14 @@ impl Rows {
                     )?;
                     values.extend_from_slice(&halves);
                 }
+                Values::Disk(disk) => disk.append(some)?,
             }
         }
-        self.measure(first, work)
+        Ok(self.measure(first, work)?)
     }
 
-    /// Return the first row from a file that would not have passed [`check`], and the error. Norms
+    /// Return the first row from a file that would not have passed
+    /// [`check`](super::check::check), and the error. Norms
     /// suffice if there are any, since a row with a value that is not finite has no finite norm.
     /// Otherwise one pass checks the bits, without a branch per value: the exponent of infinity and
     /// NaN is all ones.
@@ -123,6 +143,7 @@ impl Rows {
         let first = match &self.values {
             Values::F32(values) => first(values, |value| value.to_bits() & EXPONENT == EXPONENT),
             Values::F16(values) => first(values, |bits| bits & HALF_EXPONENT == HALF_EXPONENT),
+            Values::Disk(_) => None,
         };
         let mut vector = Vec::new();
         if let Some(at) = first {
@@ -164,9 +185,8 @@ impl Rows {
     }
 
     /// Return the same without rows.
-    pub(crate) fn emptied(&self) -> Self {
-        let dtype = if matches!(self.values, Values::F32(_)) { Dtype::F32 } else { Dtype::F16 };
-        Self { norms: self.norms, ..Self::new(self.dim, self.metric, dtype) }
+    pub(crate) fn emptied(&self, options: &Options) -> Self {
+        Self { norms: self.norms, ..Self::new(options) }
     }
 
     /// Give back spare memory.
@@ -174,17 +194,19 @@ impl Rows {
         match &mut self.values {
             Values::F32(values) => values.shrink(),
             Values::F16(values) => values.shrink(),
+            Values::Disk(disk) => disk.shrink(),
         }
         self.inverse_norms.shrink();
     }
 
-    /// Return the bytes of the vectors, and of the data that the metric needs beside them.
+    /// Return the bytes of memory for the vectors, and for the data beside them.
     pub(crate) fn bytes(&self) -> (usize, usize) {
-        let vectors = match &self.values {
-            Values::F32(values) => values.bytes(),
-            Values::F16(values) => values.bytes(),
+        let (vectors, sums) = match &self.values {
+            Values::F32(values) => (values.bytes(), 0),
+            Values::F16(values) => (values.bytes(), 0),
+            Values::Disk(disk) => (0, disk.bytes()),
         };
-        (vectors, self.inverse_norms.bytes())
+        (vectors, self.inverse_norms.bytes() + sums)
     }
 
     /// Copy the vector of a slot, as it was added.
@@ -198,6 +220,7 @@ impl Rows {
                     *value = f16::from_bits(*bits).to_f32();
                 }
             }
+            Values::Disk(disk) => disk.read_f32(slot, out),
         }
     }
 
@@ -219,9 +242,18 @@ impl Rows {
         let (start, bytes) = match &self.values {
             Values::F32(values) => (values.row(slot).as_ptr().cast::<u8>(), self.dim * 4),
             Values::F16(values) => (values.row(slot).as_ptr().cast::<u8>(), self.dim * 2),
+            Values::Disk(_) => return,
         };
         for line in 0..lines.min(bytes.div_ceil(64)) {
             I::prefetch(start.wrapping_add(line * 64));
+        }
+    }
+
+    /// Let the system fetch vectors from their file, all at once.
+    #[inline(always)]
+    pub(crate) fn will_read(&self, slots: impl Iterator<Item = usize>) {
+        if let Values::Disk(disk) = &self.values {
+            slots.for_each(|slot| disk.will_read(slot));
         }
     }
 
@@ -246,6 +278,22 @@ impl Rows {
                 // SAFETY: query and row hold `dim` values each; the caller promises the instruction
                 // set.
                 unsafe { if square { I::l2_f16(query, row, self.dim) } else { I::dot_f16(query, row, self.dim) } }
+            }
+            Values::Disk(disk) => {
+                let held = disk.row(slot);
+                let (query, row) = (query.as_ptr(), held.as_ptr());
+                // SAFETY: the query holds `dim` values, and the row as many of its type, aligned
+                // for both types; the caller promises the instruction set.
+                let sum = unsafe {
+                    match (disk.dtype(), square) {
+                        (Dtype::F32, true) => I::l2_f32(query, row.cast(), self.dim),
+                        (Dtype::F32, false) => I::dot_f32(query, row.cast(), self.dim),
+                        (Dtype::F16, true) => I::l2_f16(query, row.cast(), self.dim),
+                        (Dtype::F16, false) => I::dot_f16(query, row.cast(), self.dim),
+                    }
+                };
+                OnDisk::give_back(held);
+                sum
             }
         };
         self.finish(sum, slot)
@@ -302,14 +350,31 @@ impl Rows {
                 halves.convert_to_f32_slice(scratch);
                 scratch
             }
+            Values::Disk(disk) => {
+                scratch.resize((last - first) * self.dim, 0.0);
+                disk.read_f32(first, scratch);
+                scratch
+            }
         }
     }
 
-    /// Write the bytes of the vectors for the file, chunk by chunk.
-    pub(crate) fn each_bytes<E>(&self, mut write: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    /// Write the bytes of the vectors for the file, piece by piece.
+    pub(crate) fn each_bytes(&self, mut write: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
         match &self.values {
             Values::F32(values) => values.runs().try_for_each(|run| write(bytemuck::cast_slice(run))),
             Values::F16(values) => values.runs().try_for_each(|run| write(bytemuck::cast_slice(run))),
+            Values::Disk(disk) => {
+                let watch = disk.watch();
+                let rows = (PIECE / disk.row_bytes()).max(1);
+                let mut piece = vec![0; rows * disk.row_bytes()];
+                for first in (0..disk.len()).step_by(rows) {
+                    let some = &mut piece[..rows.min(disk.len() - first) * disk.row_bytes()];
+                    disk.read_bytes(first, some);
+                    watch.check()?;
+                    write(some)?;
+                }
+                Ok(())
+            }
         }
     }
 
@@ -318,6 +383,69 @@ impl Rows {
         match &self.values {
             Values::F32(_) => 4 * self.dim,
             Values::F16(_) => 2 * self.dim,
+            Values::Disk(disk) => disk.row_bytes(),
+        }
+    }
+}
+
+/// Rows that stay in their file, while it is read for the first time.
+pub(crate) struct Staying {
+    rows: Rows,
+    unfit: Option<(usize, RowError)>,
+    inverse_norms: Vec<f32>,
+}
+
+impl Staying {
+    /// Begin with the vectors of `file` from `offset` on.
+    pub(crate) fn new(options: &Options, file: Arc<dyn VfsFile>, offset: u64) -> Self {
+        let mut rows = Rows::new(options);
+        rows.values = Values::Disk(OnDisk::of_file(options.dim, options.dtype, file, offset));
+        Self { rows, unfit: None, inverse_norms: Vec::new() }
+    }
+
+    /// Take the bytes of the next whole vectors; `argument` is their name in errors.
+    pub(crate) fn take(&mut self, bytes: &[u8], options: &Options, argument: &'static str) {
+        let Values::Disk(disk) = &mut self.rows.values else { return };
+        let mut vector = vec![0.0; options.dim];
+        for bytes in bytes.chunks_exact(disk.row_bytes()) {
+            decode(bytes, options.dtype, &mut vector);
+            let slot = disk.len();
+            disk.found(bytes);
+            if self.unfit.is_none()
+                && let Err(error) = check_rows(argument, &vector, slot, options, Dtype::F32)
+            {
+                self.unfit = Some((slot, error));
+            }
+            if options.metric != Metric::L2 {
+                let norm = norm(&vector);
+                let (least, most) = self.rows.norms;
+                self.rows.norms = (norm.min(least), norm.max(most));
+                self.inverse_norms.push((1.0 / norm) as f32);
+            }
+        }
+    }
+
+    /// Return the rows, or the first one that does not fit.
+    pub(crate) fn end(mut self) -> Result<Rows, (usize, RowError)> {
+        if self.rows.metric == Metric::Cosine {
+            self.rows.inverse_norms.extend_from_slice(&self.inverse_norms);
+        }
+        self.unfit.map_or(Ok(self.rows), Err)
+    }
+}
+
+/// Read a vector from the bytes of a file.
+fn decode(bytes: &[u8], dtype: Dtype, vector: &mut [f32]) {
+    match dtype {
+        Dtype::F32 => {
+            for (value, bytes) in vector.iter_mut().zip(bytes.as_chunks().0) {
+                *value = f32::from_le_bytes(*bytes);
+            }
+        }
+        Dtype::F16 => {
+            for (value, bytes) in vector.iter_mut().zip(bytes.as_chunks().0) {
+                *value = f16::from_le_bytes(*bytes).to_f32();
+            }
         }
     }
 }
@@ -343,111 +471,4 @@ fn first<T: Plain>(rows: &Chunked<T>, is_wrong: impl Fn(T) -> bool) -> Option<us
         before += values.len();
     }
     None
-}
-
-/// Whether a vector of this norm can be scaled to unit length in single precision.
-fn has_direction(norm: f64) -> bool {
-    (norm as f32).is_finite() && ((1.0 / norm) as f32).is_finite()
-}
-
-/// Return the norm of a vector, in double precision. It sums in lanes of a fixed order: fast, and
-/// the same on every machine.
-fn norm(row: &[f32]) -> f64 {
-    let mut lanes = [0.0f64; 8];
-    for values in row.chunks(lanes.len()) {
-        for (lane, value) in lanes.iter_mut().zip(values) {
-            *lane += f64::from(*value) * f64::from(*value);
-        }
-    }
-    lanes.iter().sum::<f64>().sqrt()
-}
-
-/// Check vectors, `dim` values each, as [`crate::Index::add`] does first; `argument` is their name
-/// in the error.
-pub fn check_vectors(argument: &'static str, vectors: &[f32], options: &Options) -> Result<(), RowError> {
-    check_whole(argument, vectors, options.dim)?;
-    check_rows(argument, vectors, 0, options, options.dtype)
-}
-
-fn check_whole(argument: &'static str, vectors: &[f32], dim: usize) -> Result<(), RowError> {
-    let values = vectors.len();
-    if values.is_multiple_of(dim) { Ok(()) } else { Err(RowError::Ragged { argument, dim, values }) }
-}
-
-/// Check rows before use: they must be whole, finite, within the range of the type they are kept
-/// in, and have a direction under cosine.
-pub(crate) fn check(
-    argument: &'static str,
-    vectors: &[f32],
-    options: &Options,
-    kept: Dtype,
-    work: &Work<'_>,
-) -> Result<Result<(), RowError>, Interrupted> {
-    if let Err(error) = check_whole(argument, vectors, options.dim) {
-        return Ok(Err(error));
-    }
-    let rows = vectors.len() / options.dim;
-    let first_wrong: Mutex<Option<(usize, RowError)>> = Mutex::new(None);
-    work.each_range(
-        rows,
-        CHECKED,
-        || (),
-        |(), range| {
-            let some = &vectors[range.start * options.dim..range.end * options.dim];
-            if let Err(error) = check_rows(argument, some, range.start, options, kept) {
-                let mut first = first_wrong.lock();
-                if first.is_none_or(|(start, _)| range.start < start) {
-                    *first = Some((range.start, error));
-                }
-            }
-        },
-    )?;
-    Ok(first_wrong.into_inner().map_or(Ok(()), |(_, error)| Err(error)))
-}
-
-/// Check the rows from row `first` on.
-fn check_rows(
-    argument: &'static str,
-    vectors: &[f32],
-    first: usize,
-    options: &Options,
-    kept: Dtype,
-) -> Result<(), RowError> {
-    for (row, vector) in vectors.chunks_exact(options.dim).enumerate() {
-        let row = first + row;
-        // The usual case takes one branch per row.
-        let overflows = |value: &f32| kept == Dtype::F16 && f16::from_f32(*value).is_infinite();
-        let suspect = vector.iter().fold(false, |wrong, value| wrong | !value.is_finite())
-            || (kept == Dtype::F16 && vector.iter().any(overflows));
-        if suspect && let Some(column) = vector.iter().position(|value| !value.is_finite() || overflows(value)) {
-            let value = vector[column];
-            return Err(if value.is_finite() {
-                RowError::Overflow { argument, row, column, value }
-            } else {
-                RowError::NotFinite { argument, row, column, value }
-            });
-        }
-        if options.metric == Metric::Cosine {
-            let kept_norm = match kept {
-                Dtype::F32 => norm(vector),
-                Dtype::F16 => norm(&vector.iter().map(|value| f16::from_f32(*value).to_f32()).collect::<Vec<_>>()),
-            };
-            if !has_direction(kept_norm) {
-                return Err(RowError::NoDirection { argument, row, norm: kept_norm as f32 });
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Copy a query as the metric compares it: scaled to unit length under cosine.
-pub(crate) fn direction(query: &[f32], metric: Metric, out: &mut Vec<f32>) {
-    out.clear();
-    out.extend_from_slice(query);
-    if metric == Metric::Cosine {
-        let inverse = 1.0 / norm(query);
-        for value in out {
-            *value = (f64::from(*value) * inverse) as f32;
-        }
-    }
 }

@@ -119,10 +119,10 @@ fn bad_queries_and_masks_are_refused() {
 #[test]
 fn nobody_sees_an_addition_before_it_is_whole() {
     let index = built(options(DIM, Metric::L2), &clustered(FLAT + 100, DIM, 9, 1));
-    let (before, bytes, stop) = ((index.version(), index.ids()), index.to_bytes(), AtomicBool::new(false));
+    let (before, bytes, stop) = ((index.version(), index.ids()), index.to_bytes().unwrap(), AtomicBool::new(false));
     let progress = |_, _| {
         assert_eq!((index.version(), index.ids()), before);
-        assert!(index.to_bytes() == bytes, "a file of the state before");
+        assert!(index.to_bytes().unwrap() == bytes, "a file of the state before");
         stop.store(true, Ordering::Relaxed);
     };
     let work = Work { threads: 1, stop: &stop, progress: &progress };
@@ -141,7 +141,7 @@ fn norms_are_those_of_all_vectors_that_there_ever_were() {
     assert_eq!(index.norms(), (0.0, 5.0));
     index.delete(&[0]);
     assert_eq!(index.norms(), (0.0, 5.0), "a vector that others may have listed");
-    let loaded = Index::from_bytes(&index.to_bytes()).expect("its own file");
+    let loaded = Index::from_bytes(&index.to_bytes().unwrap()).expect("its own file");
     assert_eq!(loaded.norms(), (0.0, 5.0));
     index.delete(&[1, 2, 3]);
     optimize(&index);

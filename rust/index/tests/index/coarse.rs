@@ -73,7 +73,7 @@ fn a_file_keeps_what_codes_need() {
     let vectors = clustered(ROWS + ASKED, DIM, 100, 1);
     let (there, asked) = vectors.split_at(ROWS * DIM);
     let index = index(CodecKind::Rabitq1, &options(DIM, Metric::Cosine), there);
-    let file = index.to_bytes();
+    let file = index.to_bytes().unwrap();
     let loaded = Index::from_bytes(&file).expect("its own file");
     assert_eq!(work(&loaded, asked), work(&index, asked));
     let mut early = Container::of(&file);

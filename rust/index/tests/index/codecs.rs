@@ -94,13 +94,13 @@ fn a_file_keeps_codec_and_codes() {
     for kind in kinds() {
         for metric in [Metric::Cosine, Metric::L2] {
             let index = index(kind, metric, &vectors[..1900 * DIM]);
-            let loaded = Index::from_bytes(&index.to_bytes()).expect("a sound file");
+            let loaded = Index::from_bytes(&index.to_bytes().unwrap()).expect("a sound file");
             assert_eq!((loaded.options(), loaded.stats().storage), (index.options(), kind.name()));
             // Later vectors are coded like earlier ones.
             for index in [&index, &loaded] {
                 add(index, &vectors[1900 * DIM..], None);
             }
-            assert!(loaded.to_bytes() == index.to_bytes(), "{kind:?} {metric:?}");
+            assert!(loaded.to_bytes().unwrap() == index.to_bytes().unwrap(), "{kind:?} {metric:?}");
             let asked = &vectors[..ASKED * DIM];
             assert_eq!(walked(&loaded, asked, 10, 30), walked(&index, asked, 10, 30), "{kind:?} {metric:?}");
             // A recall is reached with as many candidates.
@@ -114,7 +114,7 @@ fn a_file_keeps_codec_and_codes() {
 fn a_file_without_codes_keeps_the_parts() {
     for kind in kinds() {
         let index = index(kind, Metric::L2, &clustered(20, DIM, 2, 1));
-        let loaded = Index::from_bytes(&index.to_bytes()).expect("a sound file");
+        let loaded = Index::from_bytes(&index.to_bytes().unwrap()).expect("a sound file");
         assert_eq!((loaded.options(), loaded.stats().storage), (index.options(), "none".into()));
     }
 }

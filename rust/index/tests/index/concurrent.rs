@@ -204,7 +204,7 @@ impl Write for Meddler<'_> {
 fn writers_wait_for_no_reader_and_a_reader_keeps_its_state() {
     let index = built(options(DIM, Metric::L2), &clustered(FLAT + 300, DIM, 9, 1));
     optimize(&index);
-    let (before, bytes) = (index.len(), index.to_bytes());
+    let (before, bytes) = (index.len(), index.to_bytes().unwrap());
     let mut meddler = Meddler { index: &index, written: Vec::new() };
     index.write_to(&mut meddler).expect("memory takes all that is written");
     assert!(meddler.written == bytes, "the file is of one state");

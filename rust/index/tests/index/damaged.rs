@@ -2,7 +2,7 @@
 
 use std::{fs, io};
 
-use tiercel_index::{CodecKind, Dtype, Index, LoadError, Options, Storage};
+use tiercel_index::{CodecKind, Dtype, Index, LoadError, Options, Raw, Rerank, Storage};
 
 use crate::common::container::Container;
 use crate::common::data::clustered;
@@ -25,7 +25,7 @@ fn small() -> Vec<u8> {
         Options { storage: Storage::Codes(CodecKind::Sq8), ..options(DIM, METRICS[2]) },
         &clustered(1030, DIM, 3, 1),
     );
-    let mut file = Container::of(&index.to_bytes());
+    let mut file = Container::of(&index.to_bytes().unwrap());
     let rows = 9;
     let mut dead = vec![0; 8];
     dead[0] = 4;
@@ -76,7 +76,7 @@ fn every_cut_and_every_addition() {
 
 #[test]
 fn damage_to_a_large_file() {
-    let file = built(options(DIM, METRICS[0]), &clustered(FLAT + 64, DIM, 30, 1)).to_bytes();
+    let file = built(options(DIM, METRICS[0]), &clustered(FLAT + 64, DIM, 30, 1)).to_bytes().unwrap();
     for at in (0..file.len()).step_by(file.len() / 200) {
         let mut flipped = file.clone();
         flipped[at] ^= 16;
@@ -109,9 +109,9 @@ fn what_was_saved_comes_back() {
             let given: Vec<u64> = (50_000..50_020).collect();
             add(&index, &clustered(20, DIM, 30, 2), Some(&given));
             index.delete(&[0, 5, 50_003]);
-            let file = index.to_bytes();
+            let file = index.to_bytes().unwrap();
             let loaded = Index::from_bytes(&file).expect("an index");
-            assert!(loaded.to_bytes() == file, "the same index makes the same file");
+            assert!(loaded.to_bytes().unwrap() == file, "the same index makes the same file");
             assert_eq!((loaded.options(), loaded.ids()), (&options, index.ids()));
             assert_eq!(loaded.get(&index.ids()), index.get(&index.ids()));
             let queries = clustered(30, DIM, 30, 3);
@@ -122,7 +122,8 @@ fn what_was_saved_comes_back() {
             let more = clustered(600, DIM, 30, 4);
             assert_eq!(add(&loaded, &more, None), add(&index, &more, None));
             assert!(
-                Container::of(&loaded.to_bytes()).without_time() == Container::of(&index.to_bytes()).without_time()
+                Container::of(&loaded.to_bytes().unwrap()).without_time()
+                    == Container::of(&index.to_bytes().unwrap()).without_time()
             );
         }
     }
@@ -132,9 +133,9 @@ fn what_was_saved_comes_back() {
 fn an_empty_index_comes_back_and_works() {
     for metric in METRICS {
         for dtype in [Dtype::F32, Dtype::F16] {
-            let file = new(Options { dtype, ..options(DIM, metric) }).to_bytes();
+            let file = new(Options { dtype, ..options(DIM, metric) }).to_bytes().unwrap();
             let loaded = Index::from_bytes(&file).expect("an index");
-            assert!(loaded.to_bytes() == file && loaded.clone().to_bytes() == file);
+            assert!(loaded.to_bytes().unwrap() == file && loaded.clone().to_bytes().unwrap() == file);
             optimize(&loaded);
             assert_eq!(exact(&loaded, &[1.0; DIM], 3, None).counts, [0]);
             assert_eq!(add(&loaded, &[1.0; DIM], None), [0]);
@@ -146,12 +147,12 @@ fn an_empty_index_comes_back_and_works() {
 #[test]
 fn a_copy_goes_its_own_way() {
     let index = built(options(DIM, METRICS[2]), &clustered(1500, DIM, 30, 1));
-    let before = index.to_bytes();
+    let before = index.to_bytes().unwrap();
     let copy = index.clone();
-    assert!(copy.to_bytes() == before);
+    assert!(copy.to_bytes().unwrap() == before);
     add(&copy, &clustered(20, DIM, 30, 2), None);
     copy.delete(&[3]);
-    assert!(index.to_bytes() == before);
+    assert!(index.to_bytes().unwrap() == before);
     assert_eq!((index.len(), copy.len()), (1500, 1519));
 }
 
@@ -163,15 +164,15 @@ fn a_file_is_replaced_as_a_whole() {
     for rows in [5, 1100, 0] {
         let index = built(options(DIM, METRICS[1]), &clustered(rows, DIM, 3, 1));
         index.save(&path).expect("a file that can be written");
-        assert!(fs::read(&path).expect("the file that was written") == index.to_bytes());
-        assert_eq!(Index::load(&path).expect("an index").len(), rows);
+        assert!(fs::read(&path).expect("the file that was written") == index.to_bytes().unwrap());
+        assert_eq!(Index::load(&path, Raw::Memory, Rerank::Full).expect("an index").len(), rows);
     }
     let files = || fs::read_dir(&directory).expect("the directory of this test").count();
     assert_eq!(files(), 1, "no temporary file is left");
     assert!(new(options(1, METRICS[0])).save(&directory).is_err(), "a directory is no file");
     assert_eq!(files(), 1, "no temporary file is left");
     fs::remove_dir_all(&directory).expect("the directory of this test");
-    match Index::load(&path) {
+    match Index::load(&path, Raw::Memory, Rerank::Full) {
         Err(LoadError::Io(error)) => assert_eq!(error.kind(), io::ErrorKind::NotFound),
         _ => panic!("a missing file was read"),
     }
@@ -181,7 +182,7 @@ fn a_file_is_replaced_as_a_whole() {
 fn parts_that_no_index_would_write() {
     let storage = Storage::from_name("pq2x8").expect("a codec");
     let index = built(Options { storage, ..options(DIM, METRICS[2]) }, &clustered(1100, DIM, 30, 1));
-    let whole = Container::of(&index.to_bytes());
+    let whole = Container::of(&index.to_bytes().unwrap());
     let refused = |what: &str, file: Container| damaged(what, &file.seal());
     for parts in [0, DIM as u64 + 1, 1 << 16, 1 << 32, u64::MAX] {
         let mut file = whole.clone();

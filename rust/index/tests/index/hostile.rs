@@ -21,7 +21,7 @@ static WHOLE: LazyLock<Container> = LazyLock::new(|| {
     let storage = Storage::Codes(CodecKind::Sq8);
     let index = built(Options { m: 2, ef_construction: 20, storage, ..options(DIM, Metric::L2) }, &vectors);
     assert_eq!(index.delete(&[REMOVED]), 1);
-    let file = Container::of(&index.to_bytes());
+    let file = Container::of(&index.to_bytes().unwrap());
     assert!(file.tags().into_iter().all(|tag| !file.section(tag).is_empty()));
     file
 });
@@ -49,7 +49,7 @@ fn number(tag: Tag, at: usize) -> u32 {
 fn the_container_is_as_documented() {
     let file = WHOLE.seal();
     let index = Index::from_bytes(&file).expect("an index");
-    assert!(index.to_bytes() == file);
+    assert!(index.to_bytes().unwrap() == file);
     assert_eq!(index.len(), ROWS - 1);
 }
 
@@ -126,7 +126,7 @@ fn ids_and_tombstones() {
     const { assert!(!(ROWS + 10).is_multiple_of(64)) };
     let index = Index::from_bytes(&WHOLE.seal()).expect("an index");
     add(&index, &clustered(10, DIM, 2, 1), None);
-    let mut file = Container::of(&index.to_bytes());
+    let mut file = Container::of(&index.to_bytes().unwrap());
     let end = file.section(*b"DEAD").len();
     file.patch(*b"DEAD", end - 1, &[128]);
     refused("a tombstone without a slot", &file);
@@ -169,7 +169,7 @@ fn links_of_nodes_to_themselves() {
 fn levels_without_a_graph() {
     let index = built(options(DIM, Metric::L2), &clustered(100, DIM, 5, 1));
     for (levels, entry) in [(1, 1), (1, u32::MAX), (2, 0), (5, 0), (5, 77)] {
-        let mut file = Container::of(&index.to_bytes());
+        let mut file = Container::of(&index.to_bytes().unwrap());
         file.patch(*b"META", 40, &u32::to_le_bytes(levels));
         file.patch(*b"META", 44, &u32::to_le_bytes(entry));
         *file.section_mut(*b"LEVL") = vec![0; 8 * (levels as usize - 1)];
@@ -222,7 +222,7 @@ fn use_all(index: &Index) {
     assert_eq!(add(index, &clustered(300, DIM, 5, 2), Some(&added)), added);
     assert_eq!(index.delete(&added), 300);
     optimize(index);
-    assert!(Index::from_bytes(&index.to_bytes()).is_ok());
+    assert!(Index::from_bytes(&index.to_bytes().unwrap()).is_ok());
 }
 
 proptest! {
@@ -260,7 +260,7 @@ fn complaint(file: &Container) -> String {
 fn vectors_that_are_no_numbers() {
     let half = {
         let options = Options { dtype: Dtype::F16, ..options(DIM, Metric::Dot) };
-        Container::of(&built(options, &clustered(5000, DIM, 5, 1)).to_bytes())
+        Container::of(&built(options, &clustered(5000, DIM, 5, 1)).to_bytes().unwrap())
     };
     for (row, column) in [(0, 0), (4000, 1), (4999, DIM - 1)] {
         let at = row * DIM + column;
@@ -281,13 +281,13 @@ fn vectors_that_are_no_numbers() {
 fn vectors_without_a_direction_under_cosine() {
     for (dtype, zeros) in [(Dtype::F32, vec![0; 8]), (Dtype::F16, vec![0; 4])] {
         let index = built(Options { dtype, ..options(2, Metric::Cosine) }, &clustered(50, 2, 5, 1));
-        let mut file = Container::of(&index.to_bytes());
+        let mut file = Container::of(&index.to_bytes().unwrap());
         file.patch(*b"VECT", 7 * zeros.len(), &zeros);
         let expected = "section VECT: expected a vector with a direction for the cosine metric, got norm 0 at row 7";
         assert_eq!(complaint(&file), expected);
     }
     // The norm is so large that its inverse is zero.
-    let mut file = Container::of(&built(options(2, Metric::Cosine), &clustered(50, 2, 5, 1)).to_bytes());
+    let mut file = Container::of(&built(options(2, Metric::Cosine), &clustered(50, 2, 5, 1)).to_bytes().unwrap());
     file.patch(*b"VECT", 8, &[f32::MAX.to_le_bytes(); 2].concat());
     assert!(complaint(&file).ends_with("got norm inf at row 1"));
 }
@@ -330,7 +330,7 @@ fn what_overflows_can_be_saved_and_loaded() {
         let coarse = ["pq2x8", "opq2x4", "rq2x8"].map(|name| Storage::from_name(name).expect(name));
         for storage in Storage::all().chain(coarse) {
             let index = built(Options { storage, ..options(DIM, metric) }, &vectors);
-            assert!(Index::from_bytes(&index.to_bytes()).is_ok(), "{metric:?} {storage:?}");
+            assert!(Index::from_bytes(&index.to_bytes().unwrap()).is_ok(), "{metric:?} {storage:?}");
         }
     }
 }

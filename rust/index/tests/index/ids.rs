@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tiercel_index::{AddError, Dtype, Index, NotFound, Options, Work};
+use tiercel_index::{AddError, Dtype, GetError, Index, Options, Work};
 
 use crate::common::data::Random;
 use crate::common::model::kept;
@@ -39,9 +39,9 @@ fn vectors_are_given_in_the_order_asked_for() {
     let index = built(options(2, METRICS[2]), &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
     assert_eq!(index.get(&[2, 0, 2]), Ok(vec![4.0, 5.0, 0.0, 1.0, 4.0, 5.0]));
     assert_eq!(index.get(&[]), Ok(vec![]));
-    assert_eq!(index.get(&[1, 7]), Err(NotFound { id: 7 }));
+    assert_eq!(index.get(&[1, 7]), Err(GetError::NotFound { id: 7 }));
     index.delete(&[1]);
-    assert_eq!(index.get(&[1]), Err(NotFound { id: 1 }));
+    assert_eq!(index.get(&[1]), Err(GetError::NotFound { id: 1 }));
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn no_id_is_counted_twice_whatever_became_of_its_vector() {
     add_and_stop(&index, vectors.clone(), None);
     assert_eq!(index.slots(), 2);
     let next = 6 + 2 * many;
-    pass_two(&Index::from_bytes(&index.to_bytes()).expect("bytes of an index"), next);
+    pass_two(&Index::from_bytes(&index.to_bytes().unwrap()).expect("bytes of an index"), next);
     pass_two(&index.clone(), next);
     let given: Vec<u64> = (1_000_000..1_000_000 + many).collect();
     add_and_stop(&index, vectors.clone(), Some(&given));

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use tiercel_index::{
-    AddError, Filter, Index, Interrupted, Metric, Options, SearchError, SearchSettings, Storage, Work,
+    AddError, Filter, Index, Interrupted, Metric, OptimizeError, Options, SearchError, SearchSettings, Storage, Work,
 };
 
 use crate::common::data::clustered;
@@ -52,7 +52,7 @@ fn assert_all_or_nothing(index: &Index, before: &Seen, all: &[f32], result: Resu
     }
     assert_eq!(result, Err(AddError::Interrupted));
     assert_eq!(seen(index), *before);
-    let loaded = Index::from_bytes(&index.to_bytes()).expect("the index can be saved and loaded");
+    let loaded = Index::from_bytes(&index.to_bytes().unwrap()).expect("the index can be saved and loaded");
     assert_eq!(seen(&loaded), *before);
     let (old, new) = all.split_at(before.len * DIM);
     let (rows, more) = (before.len as u64, (new.len() / DIM) as u64);
@@ -157,7 +157,7 @@ fn an_optimization() {
     add(&index, &vectors(200), None);
     assert_eq!(index.stats().linked, FLAT + 500);
     let before = seen(&index);
-    assert_eq!(index.optimize(&Work::quiet(2, &stop)), Err(Interrupted));
+    assert_eq!(index.optimize(&Work::quiet(2, &stop)), Err(OptimizeError::Interrupted(Interrupted)));
     assert_eq!(seen(&index), before);
     optimize(&index);
     assert_eq!((seen(&index), index.stats().linked), (before, FLAT + 700));

@@ -13,6 +13,7 @@ mod hostile;
 mod ids;
 mod interrupted;
 mod model;
+mod on_disk;
 mod range;
 mod reachable;
 mod recall;

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use tiercel_index::{Dtype, Filter, Index, Options, SearchSettings, Storage};
+use tiercel_index::{Dtype, Filter, Index, Options, Raw, Rerank, SearchSettings, Storage};
 
 use crate::common::data::{Random, clustered};
 use crate::common::model::Model;
@@ -61,7 +61,7 @@ impl Pair {
                 assert_eq!(self.index.delete(&ids), self.model.remove(&ids));
             }
             Step::RemoveThese(ids) => assert_eq!(self.index.delete(ids), self.model.remove(ids)),
-            Step::SaveAndLoad => self.index = Index::from_bytes(&self.index.to_bytes()).expect("its own file"),
+            Step::SaveAndLoad => self.index = reloaded(&self.index),
             Step::Clone => self.index = self.index.clone(),
             Step::Optimize => optimize(&self.index),
         }
@@ -87,6 +87,16 @@ impl Pair {
     }
 }
 
+/// Save an index and load it again. Vectors on disk come from the new file then.
+fn reloaded(index: &Index) -> Index {
+    if index.options().raw == Raw::Memory {
+        return Index::from_bytes(&index.to_bytes().unwrap()).expect("its own file");
+    }
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    index.save(file.path()).expect("a file that can be written");
+    Index::load(file.path(), Raw::Disk, Rerank::Full).expect("its own file")
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let ids = || prop::collection::vec(prop_oneof![0..60u64, any::<u64>().prop_map(|id| id >> 1)], 0..12);
     prop_oneof![
@@ -106,8 +116,13 @@ fn any_options() -> impl Strategy<Value = Options> {
     let coarse = ["pq1x8", "opq1x4", "rq2x8"].map(|name| Storage::from_name(name).expect(name));
     let storages = prop::sample::select(Storage::all().chain(coarse).collect::<Vec<Storage>>());
     let metrics = prop::sample::select(METRICS.to_vec());
-    (1..6usize, metrics, dtypes, storages, any::<u64>()).prop_map(|(dim, metric, dtype, storage, seed)| Options {
+    let raws = prop::sample::select(vec![Raw::Memory, Raw::Disk]);
+    let kept = (dtypes, raws, storages).prop_filter("full vectors on disk are not compared", |(_, raw, storage)| {
+        *raw == Raw::Memory || *storage != Storage::Raw
+    });
+    (1..6usize, metrics, kept, any::<u64>()).prop_map(|(dim, metric, (dtype, raw, storage), seed)| Options {
         dtype,
+        raw,
         storage,
         seed,
         ..options(dim, metric)
@@ -131,8 +146,8 @@ proptest! {
 
 #[test]
 fn a_sequence_that_grows_a_graph() {
-    for metric in METRICS {
-        let mut pair = Pair::new(&Options { m: 4, ef_construction: 30, ..options(5, metric) }, 3);
+    for (metric, raw) in METRICS.into_iter().zip([Raw::Memory, Raw::Disk, Raw::Memory]) {
+        let mut pair = Pair::new(&Options { raw, m: 4, ef_construction: 30, ..options(5, metric) }, 3);
         for step in [
             Step::Add(900),
             Step::Add(200),

@@ -14,7 +14,7 @@ const WIDE: usize = 150;
 
 /// Count the nodes of level 0 that are reachable from the entry point in the saved index.
 fn reachable(index: &Index) -> usize {
-    let file = Container::of(&index.to_bytes());
+    let file = Container::of(&index.to_bytes().unwrap());
     let (meta, links, upper) = (file.numbers(*b"META"), file.numbers(*b"LNK0"), file.numbers(*b"LNKU"));
     let (m, linked) = (meta[2] as usize, meta[8] as usize);
     let (stride, upper_stride) = ((2 * m).next_multiple_of(16), m.next_multiple_of(16));

@@ -148,6 +148,6 @@ fn of_vectors_that_were_replaced_by_themselves() {
     assert!(stats.tombstones > FLAT && stats.linked > FLAT, "a graph, most of it dead");
     let reached = stats.graph_recall.expect("a graph");
     assert!((0.9..=1.0).contains(&reached), "recall of walks {reached}");
-    let loaded = Index::from_bytes(&index.to_bytes()).unwrap();
+    let loaded = Index::from_bytes(&index.to_bytes().unwrap()).unwrap();
     assert_eq!(loaded.stats().graph_recall, Some(reached));
 }

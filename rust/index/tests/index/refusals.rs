@@ -9,19 +9,19 @@ use crate::common::data::clustered;
 use crate::common::{METRICS, add, built, new, options, quietly};
 
 fn refused(index: &Index, vectors: &[f32], ids: Option<&[u64]>) -> AddError {
-    let before = index.to_bytes();
+    let before = index.to_bytes().unwrap();
     let error = quietly(|work| index.add(vectors.to_vec(), ids, work)).expect_err("an addition that is refused");
-    assert!(index.to_bytes() == before, "{error}: the index has changed");
+    assert!(index.to_bytes().unwrap() == before, "{error}: the index has changed");
     error
 }
 
 fn unanswered(index: &Index, queries: &[f32], filter: Option<Filter<'_>>) -> SearchError {
-    let before = index.to_bytes();
+    let before = index.to_bytes().unwrap();
     let settings = SearchSettings { k: 3, filter, ..SearchSettings::default() };
     let error = quietly(|work| index.search(queries, &settings, work)).expect_err("a search that is refused");
     let ranged = quietly(|work| index.range_search(queries, 1.0, filter.as_ref(), work));
     assert_eq!(ranged, Err(error.clone()));
-    assert!(index.to_bytes() == before, "{error}: the index has changed");
+    assert!(index.to_bytes().unwrap() == before, "{error}: the index has changed");
     error
 }
 

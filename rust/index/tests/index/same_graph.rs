@@ -31,7 +31,7 @@ fn bytes(options: Options, threads: usize) -> Vec<u8> {
     }
     index.optimize(&Work::quiet(threads, &stop)).expect("nobody stops it");
     assert_eq!(index.stats().linked, ROWS);
-    Container::of(&index.to_bytes()).without_time()
+    Container::of(&index.to_bytes().unwrap()).without_time()
 }
 
 #[test]

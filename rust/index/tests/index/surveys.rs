@@ -25,7 +25,7 @@ fn grown(storage: Storage) -> Index {
 
 /// Save an index and load it as if the last survey had found nothing, so that the next one shows.
 fn reloaded(index: &Index, change: impl FnOnce(&mut Container)) -> Index {
-    let mut file = Container::of(&index.to_bytes());
+    let mut file = Container::of(&index.to_bytes().unwrap());
     file.patch(*b"META", 84, &0f32.to_le_bytes());
     change(&mut file);
     let index = Index::from_bytes(&file.seal()).expect("an index");
@@ -72,7 +72,7 @@ fn a_file_that_does_not_say_is_surveyed_by_optimize() {
 
 /// Return the number of slots when the codec was fitted.
 fn trained(index: &Index) -> u32 {
-    Container::of(&index.to_bytes()).numbers(*b"META")[14]
+    Container::of(&index.to_bytes().unwrap()).numbers(*b"META")[14]
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn vectors_added_between_saves_are_checked_together() {
             assert_eq!(trained(&index), 2000);
             let far: Vec<f32> = vectors(200, seed).iter().map(|value| 100.0 * value).collect();
             add(&index, &far, None);
-            let mut file = Container::of(&index.to_bytes());
+            let mut file = Container::of(&index.to_bytes().unwrap());
             change(&mut file);
             index = Index::from_bytes(&file.seal()).expect("an index");
         }
@@ -100,7 +100,7 @@ fn a_survey_measures_nothing_where_searches_never_walk() {
     let index = reloaded(&index, |_| ());
     optimize(&index);
     assert!(!was_surveyed(&index), "a walk to find 200 of 1,400 among {ROWS} would cost far more than a scan");
-    let surveyed = Container::of(&index.to_bytes()).numbers(*b"last")[0];
+    let surveyed = Container::of(&index.to_bytes().unwrap()).numbers(*b"last")[0];
     assert_eq!(surveyed as usize, ROWS + 300, "but every vector is reachable");
 }
 
@@ -108,7 +108,7 @@ fn a_survey_measures_nothing_where_searches_never_walk() {
 fn a_graph_with_other_codes_is_surveyed_again() {
     let index = grown(Storage::Codes(CodecKind::Sq8));
     add(&index, &vectors(2 * FEW, 2), None);
-    let last = Container::of(&index.to_bytes()).numbers(*b"last")[0];
+    let last = Container::of(&index.to_bytes().unwrap()).numbers(*b"last")[0];
     assert_eq!((last as usize, trained(&index) as usize), (ROWS + 2 * FEW, ROWS));
     let index = reloaded(&index, |_| ());
     optimize(&index);

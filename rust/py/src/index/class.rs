@@ -32,6 +32,12 @@ use crate::work::detached;
 ///     Neighbours of each vector on the upper levels, 2 to 512; twice as many on level 0.
 /// ef_construction : int
 ///     Candidates kept while linking a vector, 1 to 65536.
+/// raw : {"memory", "disk"}
+///     Where the full vectors are. With "disk" they are in a temporary file, whose directory TMPDIR
+///     chooses; searches read those of the best candidates. `load` leaves them in the index's file.
+/// rerank : {"full", "none"}
+///     What the best candidates of a search are compared with once more: full vectors, or nothing.
+///     With "none", distances are those of codes, and `recall` holds for what codes can tell apart.
 /// seed : int
 ///     Seed of the levels and the rotation, 0 to 2**64 - 1. The same calls with the same seed build
 ///     the same graph, whatever `threads` is.
@@ -39,8 +45,8 @@ use crate::work::detached;
 /// Raises
 /// ------
 /// InvalidInputError
-///     A parameter has the wrong type or is out of range, or TIERCEL_SIMD names an instruction set
-///     that this machine lacks.
+///     A parameter has the wrong type or is out of range, `storage` is "raw" although `raw` is
+///     "disk", or TIERCEL_SIMD names an instruction set that this machine lacks.
 ///
 /// Examples
 /// --------

@@ -21,7 +21,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyIterator, PyType};
 use tiercel_index::{self as core, Among, SearchSettings};
 
-use crate::arguments::{self, Given, Whole, at_least_one, name, whole};
+use crate::arguments::{self, Given, Whole, at_least_one, choice, name, whole};
 use crate::convert::Rows;
 use crate::errors;
 use crate::gil::{Turns, list, own_bytes};
@@ -44,8 +44,8 @@ const DEFAULT_K: usize = 10;
 impl Index {
     #[new]
     #[pyo3(
-        signature = (dim, metric=Given::No, dtype=Given::No, storage=Given::No, m=Given::No, ef_construction=Given::No, *, seed=Given::No),
-        text_signature = "(dim, metric='cosine', dtype='f32', storage='auto', m=16, ef_construction=200, *, seed=0)"
+        signature = (dim, metric=Given::No, dtype=Given::No, storage=Given::No, m=Given::No, ef_construction=Given::No, *, raw=Given::No, rerank=Given::No, seed=Given::No),
+        text_signature = "(dim, metric='cosine', dtype='f32', storage='auto', m=16, ef_construction=200, *, raw='memory', rerank='full', seed=0)"
     )]
     #[expect(clippy::too_many_arguments, reason = "as Python hands them over")]
     fn new(
@@ -56,9 +56,11 @@ impl Index {
         storage: Given<'_>,
         m: Given<'_>,
         ef_construction: Given<'_>,
+        raw: Given<'_>,
+        rerank: Given<'_>,
         seed: Given<'_>,
     ) -> PyResult<Self> {
-        let given = Options { dim, metric, dtype, storage, m, ef_construction, seed };
+        let given = Options { dim, metric, dtype, storage, m, ef_construction, raw, rerank, seed };
         let options = given.read()?;
         let made = detached(py, || core::Index::new(options))?;
         let core = made.map_err(|error| errors::new(py, &error, |option| given.shown(option)))?;
@@ -99,6 +101,18 @@ impl Index {
     #[getter]
     fn ef_construction(&self) -> usize {
         self.core.options().ef_construction
+    }
+
+    /// Where the full vectors are.
+    #[getter]
+    fn raw(&self) -> &'static str {
+        name(arguments::RAWS, self.core.options().raw)
+    }
+
+    /// What searches compare the best candidates with once more.
+    #[getter]
+    fn rerank(&self) -> &'static str {
+        name(arguments::RERANKS, self.core.options().rerank)
     }
 
     /// Seed of the levels and the rotation.
@@ -374,7 +388,8 @@ impl Index {
     ///     `ids` are not integers from 0 to 2**64 - 2 (or 2**64 - 1, which no vector has).
     fn get<'py>(&self, py: Python<'py>, ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let ids = Ids::extract(ids, "ids", "an int or an array of integers")?;
-        let mut vectors = detached(py, || self.core.vectors(&ids.values))?;
+        let vectors = detached(py, || self.core.vectors(&ids.values))?;
+        let mut vectors = vectors.map_err(|error| errors::raw(py, &error))?;
         let array = |vector: Option<Vec<f32>>| Ok(vector.map(|vector| PyArray1::from_vec(py, vector)));
         if ids.single {
             return array(vectors.swap_remove(0))?.into_bound_py_any(py);
@@ -413,7 +428,7 @@ impl Index {
         let threads = arguments::threads(py, threads)?;
         let progress = arguments::progress(progress)?;
         let options = CallOptions { threads, long: self.links_long(py, 0)?, progress, total: 0 };
-        run(py, &options, |work| self.core.optimize(work), |py, core::Interrupted| errors::interrupted(py))
+        run(py, &options, |work| self.core.optimize(work), errors::optimize)
     }
 
     /// Write the index to a file. The old content stays until the new one is safely on disk.
@@ -429,8 +444,20 @@ impl Index {
 
     /// Read an index that `save` wrote.
     ///
+    /// Parameters
+    /// ----------
+    /// path : str or PathLike
+    /// raw : {"memory", "disk"}
+    ///     Where the full vectors are. With "disk" they stay in this file, which is read and checked
+    ///     once. It may be replaced or removed afterwards, but not changed. Vectors added later go to
+    ///     a temporary file.
+    /// rerank : {"full", "none"}
+    ///     As in the constructor.
+    ///
     /// Raises
     /// ------
+    /// InvalidInputError
+    ///     `raw` is "disk" for an index whose searches compare full vectors.
     /// MissingFileError
     ///     The file does not exist.
     /// StorageFailedError
@@ -438,15 +465,28 @@ impl Index {
     /// CorruptionError
     ///     The file is damaged, truncated, in a newer format or not a tiercel index.
     #[classmethod]
-    fn load(_class: &Bound<'_, PyType>, py: Python<'_>, path: &Bound<'_, PyAny>) -> PyResult<Self> {
+    #[pyo3(
+        signature = (path, *, raw=Given::No, rerank=Given::No),
+        text_signature = "($cls, path, *, raw='memory', rerank='full')"
+    )]
+    fn load(
+        _class: &Bound<'_, PyType>,
+        py: Python<'_>,
+        path: &Bound<'_, PyAny>,
+        raw: Given<'_>,
+        rerank: Given<'_>,
+    ) -> PyResult<Self> {
         let path = arguments::path(path)?;
-        let loaded = detached(py, || core::Index::load(&path))?;
+        let raw = choice(&raw, "raw", arguments::RAWS)?;
+        let rerank = choice(&rerank, "rerank", arguments::RERANKS)?;
+        let loaded = detached(py, || core::Index::load(&path, raw, rerank))?;
         Ok(Self::of(loaded.map_err(|error| errors::load(py, error, &path))?))
     }
 
     /// Return the bytes that `save` would write.
     fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        own_bytes(py, detached(py, || self.core.to_bytes())?)
+        let bytes = detached(py, || self.core.to_bytes())?;
+        own_bytes(py, bytes.map_err(|error| errors::storage(py, &error, Path::new("raw")))?)
     }
 
     /// Create an index from `to_bytes`. Raises `CorruptionError` as `load` does.

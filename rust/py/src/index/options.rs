@@ -13,6 +13,8 @@ pub(super) struct Options<'py> {
     pub(super) storage: Given<'py>,
     pub(super) m: Given<'py>,
     pub(super) ef_construction: Given<'py>,
+    pub(super) raw: Given<'py>,
+    pub(super) rerank: Given<'py>,
     pub(super) seed: Given<'py>,
 }
 
@@ -23,6 +25,8 @@ impl Options<'_> {
             dim: size(&self.dim, 0)?,
             metric: choice(&self.metric, "metric", arguments::METRICS)?,
             dtype: choice(&self.dtype, "dtype", arguments::DTYPES)?,
+            raw: choice(&self.raw, "raw", arguments::RAWS)?,
+            rerank: choice(&self.rerank, "rerank", arguments::RERANKS)?,
             storage: arguments::storage(&self.storage)?,
             m: size(&self.m, 16)?,
             ef_construction: size(&self.ef_construction, 200)?,

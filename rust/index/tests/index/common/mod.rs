@@ -7,7 +7,7 @@ pub(crate) mod model;
 
 use std::sync::atomic::AtomicBool;
 
-use tiercel_index::{Dtype, Filter, Index, Matches, Metric, Options, SearchSettings, Storage, Work};
+use tiercel_index::{Dtype, Filter, Index, Matches, Metric, Options, Raw, Rerank, SearchSettings, Storage, Work};
 
 pub(crate) const METRICS: [Metric; 3] = [Metric::Cosine, Metric::Dot, Metric::L2];
 
@@ -16,7 +16,17 @@ pub(crate) const FLAT: usize = 8192;
 
 /// The default options of tests.
 pub(crate) const fn options(dim: usize, metric: Metric) -> Options {
-    Options { dim, metric, dtype: Dtype::F32, storage: Storage::Auto, m: 16, ef_construction: 200, seed: 0 }
+    Options {
+        dim,
+        metric,
+        dtype: Dtype::F32,
+        raw: Raw::Memory,
+        rerank: Rerank::Full,
+        storage: Storage::Auto,
+        m: 16,
+        ef_construction: 200,
+        seed: 0,
+    }
 }
 
 pub(crate) fn new(options: Options) -> Index {

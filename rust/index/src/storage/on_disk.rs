@@ -1,0 +1,259 @@
+//! Full vectors in files, of which memory keeps only checksums.
+//!
+//! ```text
+//! slots      0 ... 999              1000 ... 1499           1500 ...
+//! extents    the file of the        a temporary file,       the same, behind what
+//!            index, section VECT    from its start          a clone of these rows wrote
+//! sums       CRC-32C of each vector
+//! ```
+//!
+//! Whoever compares a vector cannot stop for an error. A vector that cannot be read, or that is not
+//! the one that was written, is therefore all zeros, and the failure is counted: an operation
+//! begins with a [`Watch`], and returns an error if the count has grown when it ends.
+
+use std::cell::Cell;
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use half::f16;
+use parking_lot::Mutex;
+use tiercel_container::{VfsFile, unnamed_file};
+use tiercel_simd::Chunked;
+
+use crate::errors::RawError;
+use crate::options::Dtype;
+
+/// How often a read is tried.
+const TRIES: usize = 3;
+
+/// Vectors in files. Clones share the files, and may both grow.
+#[derive(Clone)]
+pub(crate) struct OnDisk {
+    dim: usize,
+    dtype: Dtype,
+    /// Consecutive slots whose vectors lie side by side, in order.
+    extents: Vec<Extent>,
+    sums: Chunked<u32>,
+    spill: Arc<Mutex<Option<Spill>>>,
+    failures: Arc<Failures>,
+}
+
+/// Vectors side by side in a file, from slot `first` up to the next extent.
+#[derive(Clone)]
+struct Extent {
+    first: usize,
+    file: Arc<dyn VfsFile>,
+    offset: u64,
+}
+
+/// The temporary file that new vectors go to.
+struct Spill {
+    file: Arc<dyn VfsFile>,
+    end: u64,
+    /// The process that made it. After a fork, parent and child would write to the same places.
+    owner: u32,
+}
+
+/// Failed reads.
+#[derive(Default)]
+struct Failures {
+    count: AtomicU64,
+    last: Mutex<Option<RawError>>,
+}
+
+/// Finds out whether reads have failed since it was made, by this operation or another.
+pub(crate) struct Watch(Option<(Arc<Failures>, u64)>);
+
+thread_local! {
+    /// The vector that a thread compares.
+    static ROW: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
+}
+
+impl OnDisk {
+    pub(crate) fn new(dim: usize, dtype: Dtype) -> Self {
+        Self { dim, dtype, extents: Vec::new(), sums: Chunked::new(1), spill: Arc::default(), failures: Arc::default() }
+    }
+
+    /// Make the rows of a file whose vectors begin at `offset`; [`Self::found`] tells which.
+    pub(crate) fn of_file(dim: usize, dtype: Dtype, file: Arc<dyn VfsFile>, offset: u64) -> Self {
+        Self { extents: vec![Extent { first: 0, file, offset }], ..Self::new(dim, dtype) }
+    }
+
+    /// Note that a vector with these bytes is the next one in the file.
+    pub(crate) fn found(&mut self, bytes: &[u8]) {
+        self.sums.extend_from_slice(&[crc32c::crc32c(bytes)]);
+    }
+
+    pub(crate) const fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.sums.len()
+    }
+
+    /// Bytes of one vector.
+    pub(crate) const fn row_bytes(&self) -> usize {
+        match self.dtype {
+            Dtype::F32 => 4 * self.dim,
+            Dtype::F16 => 2 * self.dim,
+        }
+    }
+
+    /// Bytes of memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.sums.bytes()
+    }
+
+    pub(crate) fn shrink(&mut self) {
+        self.sums.shrink();
+    }
+
+    /// Append whole vectors to a temporary file.
+    pub(crate) fn append(&mut self, vectors: &[f32]) -> Result<(), RawError> {
+        let halves: Vec<u16>;
+        let bytes: &[u8] = match self.dtype {
+            Dtype::F32 => bytemuck::cast_slice(vectors),
+            Dtype::F16 => {
+                halves = vectors.iter().map(|value| f16::from_f32(*value).to_bits()).collect();
+                bytemuck::cast_slice(&halves)
+            }
+        };
+        let (file, offset) = self.claim(bytes.len() as u64)?;
+        file.write_at(offset, bytes).map_err(|error| RawError::write(&error))?;
+        let first = self.len();
+        let continues = self.extents.last().is_some_and(|last| {
+            let end = last.offset + ((first - last.first) * self.row_bytes()) as u64;
+            Arc::ptr_eq(&last.file, &file) && end == offset
+        });
+        if !continues {
+            self.extents.push(Extent { first, file, offset });
+        }
+        let sums: Vec<u32> = bytes.chunks_exact(self.row_bytes()).map(crc32c::crc32c).collect();
+        self.sums.extend_from_slice(&sums);
+        Ok(())
+    }
+
+    /// Return a file, and where nobody else writes `len` bytes of it.
+    fn claim(&self, len: u64) -> Result<(Arc<dyn VfsFile>, u64), RawError> {
+        let mut spill = self.spill.lock();
+        let owner = process::id();
+        if spill.as_ref().is_none_or(|spill| spill.owner != owner) {
+            let file = unnamed_file().map_err(|error| RawError::write(&error))?.into();
+            *spill = Some(Spill { file, end: 0, owner });
+        }
+        let spill = spill.as_mut().expect("made above");
+        let offset = spill.end;
+        spill.end += len;
+        Ok((Arc::clone(&spill.file), offset))
+    }
+
+    /// Read vectors from slot `first` on into `out`, as many as fit.
+    fn read(&self, first: usize, out: &mut [u8]) {
+        let row_bytes = self.row_bytes();
+        let last = first + out.len() / row_bytes;
+        assert!(last <= self.len(), "vectors {first} to {last} of {}", self.len());
+        let mut at = self.extents.partition_point(|extent| extent.first <= first) - 1;
+        let (mut slot, mut rest) = (first, out);
+        while slot < last {
+            let end = self.extents.get(at + 1).map_or(last, |next| next.first.min(last));
+            let (some, others) = rest.split_at_mut((end - slot) * row_bytes);
+            if let Err(error) = self.read_some(&self.extents[at], slot, some) {
+                some.fill(0);
+                self.failures.note(error);
+            }
+            (slot, rest, at) = (end, others, at + 1);
+        }
+    }
+
+    /// Read vectors of one extent, and compare their checksums.
+    fn read_some(&self, extent: &Extent, slot: usize, out: &mut [u8]) -> Result<(), RawError> {
+        let row_bytes = self.row_bytes();
+        let offset = extent.offset + ((slot - extent.first) * row_bytes) as u64;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let read = extent.file.read_at(offset, out).map_err(|error| RawError::read(&error, offset));
+            let checked = read.and_then(|()| {
+                let mut rows = out.chunks_exact(row_bytes).zip(slot..);
+                match rows.find(|(row, slot)| crc32c::crc32c(row) != self.sums.row(*slot)[0]) {
+                    Some((_, wrong)) => Err(RawError::Changed { offset: offset + ((wrong - slot) * row_bytes) as u64 }),
+                    None => Ok(()),
+                }
+            });
+            if checked.is_ok() || tries == TRIES {
+                return checked;
+            }
+        }
+    }
+
+    /// Tell the system that the vector of a slot will be read soon.
+    pub(crate) fn will_read(&self, slot: usize) {
+        let extent = &self.extents[self.extents.partition_point(|extent| extent.first <= slot) - 1];
+        let row_bytes = self.row_bytes();
+        extent.file.will_read(extent.offset + ((slot - extent.first) * row_bytes) as u64, row_bytes);
+    }
+
+    /// Read vectors from slot `first` on, as single precision, into `out`.
+    pub(crate) fn read_f32(&self, first: usize, out: &mut [f32]) {
+        match self.dtype {
+            Dtype::F32 => self.read(first, bytemuck::cast_slice_mut(out)),
+            Dtype::F16 => {
+                let mut halves = vec![0u16; out.len()];
+                self.read(first, bytemuck::cast_slice_mut(&mut halves));
+                for (value, bits) in out.iter_mut().zip(halves) {
+                    *value = f16::from_bits(bits).to_f32();
+                }
+            }
+        }
+    }
+
+    /// Read the vectors from slot `first` on into `out` as they are in the file.
+    pub(crate) fn read_bytes(&self, first: usize, out: &mut [u8]) {
+        self.read(first, out);
+    }
+
+    /// Return the vector of a slot as it is in the file, in memory that [`Self::give_back`] takes.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn row(&self, slot: usize) -> Vec<u32> {
+        let mut row = ROW.take();
+        row.resize(self.row_bytes().div_ceil(4), 0);
+        self.read(slot, &mut bytemuck::cast_slice_mut(&mut row)[..self.row_bytes()]);
+        row
+    }
+
+    /// Keep the memory of [`Self::row`] for the next vector.
+    pub(crate) fn give_back(row: Vec<u32>) {
+        ROW.set(row);
+    }
+
+    /// Watch for failed reads.
+    pub(crate) fn watch(&self) -> Watch {
+        Watch(Some((Arc::clone(&self.failures), self.failures.count.load(Ordering::Acquire))))
+    }
+}
+
+impl Failures {
+    fn note(&self, error: RawError) {
+        *self.last.lock() = Some(error);
+        self.count.fetch_add(1, Ordering::Release);
+    }
+}
+
+impl Watch {
+    /// Watch rows in memory, which cannot fail.
+    pub(crate) const fn nothing() -> Self {
+        Self(None)
+    }
+
+    /// Return the last error if reads have failed.
+    pub(crate) fn check(&self) -> Result<(), RawError> {
+        let Some((failures, before)) = &self.0 else { return Ok(()) };
+        if failures.count.load(Ordering::Acquire) == *before {
+            return Ok(());
+        }
+        Err(failures.last.lock().clone().expect("noted before it was counted"))
+    }
+}
