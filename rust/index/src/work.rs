@@ -74,6 +74,26 @@ impl<'a> Work<'a> {
         self.check()
     }
 
+    /// Fill `out`, `width` values per item, by calling `fill(state, item, values)` for each, in an
+    /// order that has every item once, `chunk` items at a time.
+    pub(crate) fn fill_in_order<T: Send, S>(
+        &self,
+        out: &mut [T],
+        width: usize,
+        order: &[u32],
+        chunk: usize,
+        state: impl Fn() -> S + Sync,
+        fill: impl Fn(&mut S, usize, &mut [T]) + Sync,
+    ) -> Result<(), Interrupted> {
+        let parts: Vec<_> = out.chunks_mut(width).map(|part| parking_lot::Mutex::new(Some(part))).collect();
+        self.each_range(order.len(), chunk, state, |state, range| {
+            for &item in &order[range] {
+                let values = parts[item as usize].lock().take();
+                fill(state, item as usize, values.unwrap_or_default());
+            }
+        })
+    }
+
     /// Fill `out`, `width` values per item, by calling `fill(state, item, values)` for each,
     /// `chunk` items at a time.
     pub fn fill<T: Send, S>(
@@ -115,6 +135,23 @@ mod tests {
             let work = Work::quiet(threads, &stop);
             work.fill(&mut out, 3, 8, || (), |(), item, values| values.iter_mut().for_each(|v| *v += item)).unwrap();
             assert!(out.iter().enumerate().all(|(at, value)| *value == at / 3));
+        }
+    }
+
+    #[test]
+    fn every_item_is_filled_in_any_order() {
+        let stop = AtomicBool::new(false);
+        let order: Vec<u32> = (0..101).map(|at| at * 7 % 101).collect();
+        for threads in [1, 3] {
+            let mut out = vec![0; 3 * 101];
+            let seen = parking_lot::Mutex::new(vec![]);
+            let fill = |(): &mut (), item: usize, values: &mut [usize]| {
+                seen.lock().push(item as u32);
+                values.iter_mut().for_each(|v| *v += item);
+            };
+            Work::quiet(threads, &stop).fill_in_order(&mut out, 3, &order, 8, || (), fill).unwrap();
+            assert!(out.iter().enumerate().all(|(at, value)| *value == at / 3));
+            assert!(threads > 1 || seen.into_inner() == order);
         }
     }
 

@@ -10,6 +10,7 @@ use crate::errors::{Interrupted, SearchError};
 use crate::options::{Dtype, Options};
 use crate::search::allowed::Allowed;
 use crate::search::flat::{QUERIES, Scan, Within};
+use crate::search::likeness::by_likeness;
 use crate::search::query::{Hit, Memory, NO_HIT, Search, Strategy};
 use crate::search::recall::ef_for;
 use crate::state::State;
@@ -65,8 +66,10 @@ pub struct RangeMatches {
     pub offsets: Vec<u64>,
 }
 
-/// Queries that a thread takes at a time.
+/// Queries that a thread takes at a time. Of similar queries it takes as many as leave it this many
+/// shares, so that it keeps their neighbourhood, and no thread has to wait long for the last.
 const CHUNK: usize = 16;
+const SHARES: usize = 16;
 
 impl Index {
     /// Find the nearest vectors of each query, `dim` values each.
@@ -144,17 +147,20 @@ impl Index {
             check::direction(queries, metric, &mut direction);
             lent.trace = search.one(&direction, &mut lent.memory, hits, work)?;
         } else {
-            work.fill(
-                hits,
-                k,
-                CHUNK,
-                || (begin(), Vec::new()),
-                |(lent, direction), item, out| {
-                    check::direction(&queries[item * dim..][..dim], metric, direction);
-                    let found = search.one(direction, &mut lent.memory, out, work);
-                    lent.note(found);
-                },
-            )?;
+            let begin = || (begin(), Vec::new());
+            let answer = |(lent, direction): &mut (Lent<'_>, Vec<f32>), item: usize, out: &mut [Hit]| {
+                check::direction(&queries[item * dim..][..dim], metric, direction);
+                let found = search.one(direction, &mut lent.memory, out, work);
+                lent.note(found);
+            };
+            let walks = matches!(search.strategy, Strategy::Walk { .. });
+            match walks.then(|| by_likeness(queries, dim, metric, self.level)).flatten() {
+                Some(order) => {
+                    let part = order.len().div_ceil(SHARES * work.threads()).max(CHUNK);
+                    work.fill_in_order(hits, k, &order, part, begin, answer)?;
+                }
+                None => work.fill(hits, k, CHUNK, begin, answer)?,
+            }
         }
         Ok(total.into_inner())
     }

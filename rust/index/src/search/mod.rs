@@ -3,5 +3,6 @@
 pub(crate) mod allowed;
 pub(crate) mod best;
 pub(crate) mod flat;
+pub(crate) mod likeness;
 pub(crate) mod query;
 pub(crate) mod recall;
