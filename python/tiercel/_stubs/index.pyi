@@ -15,6 +15,9 @@ _Metric: TypeAlias = Literal["cosine", "dot", "l2"]
 _Dtype: TypeAlias = Literal["f32", "f16"]
 _Raw: TypeAlias = Literal["memory", "disk"]
 _Rerank: TypeAlias = Literal["full", "none"]
+_Kind: TypeAlias = Literal["hnsw", "flat"]
+_Build: TypeAlias = Literal["fast", "balanced", "dense"]
+_Profile: TypeAlias = Literal["small", "medium", "large", "memory-constrained", "write-heavy"]
 _Progress: TypeAlias = Callable[[int, int], object]
 
 @final
@@ -111,6 +114,8 @@ class Stats(TypedDict):
     """Bytes by part: `vectors`, `codes`, `links`, `ids`, `other` and their sum `total`."""
     disk_bytes: int
     """Bytes of full vectors on disk."""
+    why: str | None
+    """Why a budget of memory led to this storage; None without one."""
     bytes_per_vector: float
     """All bytes except the full vectors, divided by the slots in use."""
     levels: int
@@ -155,6 +160,14 @@ class Index:
     rerank : {"full", "none"}
         What the best candidates of a search are compared with once more: full vectors, or nothing.
         With "none", distances are those of codes, and `recall` holds for what codes can tell apart.
+    memory : int or str, optional
+        The most bytes that the index may take, or a string such as "2GB" or "500MiB". As it grows,
+        the fastest of these is chosen that fits: "auto" codes with full vectors in memory, then
+        with full vectors on disk, then "rabitq2" and "rabitq1". `stats()["why"]` explains it.
+    kind : {"hnsw", "flat"}
+        Walk through a graph, once there are more than 8,192 vectors, or scan all codes.
+    build : {"fast", "balanced", "dense"}
+        What `m` and `ef_construction` are by default: 16 and 80, 16 and 200, or 32 and 300.
     seed : int
         Seed of the levels and the rotation, 0 to 2**64 - 1. The same calls with the same seed build
         the same graph, whatever `threads` is.
@@ -163,7 +176,8 @@ class Index:
     ------
     InvalidInputError
         A parameter has the wrong type or is out of range, `storage` is "raw" although `raw` is
-        "disk", or TIERCEL_SIMD names an instruction set that this machine lacks.
+        "disk", `storage` is given with `memory`, or TIERCEL_SIMD names an instruction set that this
+        machine lacks.
 
     Examples
     --------
@@ -186,8 +200,37 @@ class Index:
         *,
         raw: _Raw = "memory",
         rerank: _Rerank = "full",
+        memory: int | str | None = None,
+        kind: _Kind = "hnsw",
+        build: _Build = "balanced",
         seed: int = 0,
     ) -> Self: ...
+    @classmethod
+    def profile(cls, name: _Profile, dim: int, **options: Any) -> Index:
+        """Create an index for a common case.
+
+        Parameters
+        ----------
+        name : {"small", "medium", "large", "memory-constrained", "write-heavy"}
+            "small": up to about 20,000 vectors, no graph to build. "medium": the defaults, up to about
+            a million. "large": more; full vectors on disk. "memory-constrained": also codes of 1 bit
+            per value. "write-heavy": a graph that is built in less time and finds a little less.
+        dim : int
+            Length of every vector.
+        **options
+            Other arguments of `Index`, which take precedence.
+
+        Raises
+        ------
+        InvalidInputError
+            There is no such profile, or an option is invalid.
+
+        Examples
+        --------
+        >>> import tiercel
+        >>> tiercel.Index.profile("large", dim=384).raw
+        'disk'
+        """
     @property
     def dim(self) -> int:
         """Length of every vector."""
@@ -212,6 +255,12 @@ class Index:
     @property
     def rerank(self) -> _Rerank:
         """What searches compare the best candidates with once more."""
+    @property
+    def memory(self) -> int | None:
+        """The most bytes of memory to take, or None."""
+    @property
+    def kind(self) -> _Kind:
+        """How the nearest vectors are found."""
     @property
     def seed(self) -> int:
         """Seed of the levels and the rotation."""

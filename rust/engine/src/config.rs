@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use tiercel_container::quoted;
-use tiercel_index::{Dtype, Metric, Options, Raw, Rerank, Storage};
+use tiercel_index::{Dtype, Kind, Metric, Options, Raw, Rerank, Storage};
 use tiercel_text::{Language, Tokenizer};
 
 use crate::errors::OpenError;
@@ -61,6 +61,8 @@ pub(crate) fn options(dim: usize, metric: Metric) -> Options {
         raw: Raw::Memory,
         rerank: Rerank::Full,
         storage: Storage::Auto,
+        memory: None,
+        kind: Kind::Graph,
         m: 16,
         ef_construction: 128,
         seed: 0,

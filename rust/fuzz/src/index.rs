@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 use std::sync::atomic::AtomicBool;
 
 use tiercel_index::{
-    Among, CodecKind, Dtype, Filter, Index, LoadError, Metric, Options, Raw, Rerank, SearchSettings, Storage, Work,
+    Among, CodecKind, Dtype, Filter, Index, Kind, LoadError, Metric, Options, Raw, Rerank, SearchSettings, Storage,
+    Work,
 };
 use tiercel_quant::split_mix;
 
@@ -34,6 +35,8 @@ static FILES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
             raw: Raw::Memory,
             rerank: Rerank::Full,
             storage,
+            memory: None,
+            kind: Kind::Graph,
             m: 2,
             ef_construction: 10,
             seed: 0,

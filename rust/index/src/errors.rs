@@ -4,6 +4,8 @@ use std::io;
 
 use thiserror::Error;
 
+use crate::build::budget::Size;
+
 /// An invalid row of vectors or queries; `argument` is the name of the array.
 #[derive(Clone, Copy, Debug, PartialEq, Error)]
 pub enum RowError {
@@ -110,9 +112,29 @@ pub enum AddError {
     /// Full vectors on disk could not be written or read.
     #[error(transparent)]
     Raw(#[from] RawError),
+    /// No storage is small enough for the budget of memory.
+    #[error("memory: expected at least {} for {slots} vectors, got {}", Size(*needed), Size(*budget))]
+    Memory {
+        /// The budget in bytes.
+        budget: u64,
+        /// The least that the vectors need.
+        needed: u64,
+        /// Number of vectors.
+        slots: usize,
+    },
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,
+}
+
+impl From<BuildError> for AddError {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::Raw(error) => Self::Raw(error),
+            BuildError::Memory { budget, needed, slots } => Self::Memory { budget, needed, slots },
+            BuildError::Interrupted(_) => Self::Interrupted,
+        }
+    }
 }
 
 /// Why a search has no answer.
@@ -147,10 +169,20 @@ pub enum SearchError {
 
 /// Why an index was not optimized completely.
 #[derive(Clone, Debug, PartialEq, Error)]
-pub enum OptimizeError {
-    /// Full vectors on disk could not be read. Nothing was changed.
+pub enum BuildError {
+    /// Full vectors on disk could not be written or read. Nothing was changed.
     #[error(transparent)]
     Raw(#[from] RawError),
+    /// No storage is small enough for the budget of memory. Nothing was changed.
+    #[error("memory: expected at least {} for {slots} vectors, got {}", Size(*needed), Size(*budget))]
+    Memory {
+        /// The budget in bytes.
+        budget: u64,
+        /// The least that the vectors need.
+        needed: u64,
+        /// Number of vectors.
+        slots: usize,
+    },
     /// The caller asked to stop. Work done before that is kept.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),

@@ -15,14 +15,12 @@ mod storage;
 mod work;
 
 pub use budget::{Budget, Ended, Seconds, Trace};
-pub use errors::{
-    AddError, Corruption, GetError, Interrupted, LoadError, OptimizeError, RawError, RowError, SearchError,
-};
+pub use errors::{AddError, BuildError, Corruption, GetError, Interrupted, LoadError, RawError, RowError, SearchError};
 pub use index::among::Among;
 pub use index::read::{Filter, Matches, RangeMatches, SearchSettings};
 pub use index::stats::Stats;
 pub use index::{Index, NewError};
-pub use options::{Dtype, MAX_DIM, Metric, Options, OptionsError, Raw, Rerank, Storage};
+pub use options::{Dtype, Kind, MAX_DIM, Metric, Options, OptionsError, Raw, Rerank, Storage};
 pub use storage::check::check_vectors;
 pub use tiercel_quant::CodecKind;
 pub use tiercel_simd::NoMemory;

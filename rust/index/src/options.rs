@@ -50,6 +50,15 @@ pub enum Rerank {
     Nothing,
 }
 
+/// How the nearest vectors are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// By walking through a graph, once there are enough vectors for one.
+    Graph,
+    /// By scanning all codes.
+    Flat,
+}
+
 /// The form of the vectors that a search compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Storage {
@@ -99,6 +108,11 @@ pub struct Options {
     pub rerank: Rerank,
     /// The form of the vectors that a search compares.
     pub storage: Storage,
+    /// The most bytes of memory to take. If there is a limit, codes are chosen by it, and `storage`
+    /// is [`Storage::Auto`]. A file of an index does not say.
+    pub memory: Option<u64>,
+    /// How the nearest vectors are found.
+    pub kind: Kind,
     /// Neighbours of a node in the upper levels, 2 to 512; twice as many at level 0.
     pub m: usize,
     /// Candidates kept while a node is linked, 1 to 65536.
@@ -122,6 +136,14 @@ pub struct OptionsError {
 }
 
 impl Options {
+    /// Return the bytes of a full vector.
+    pub(crate) const fn row_bytes(&self) -> usize {
+        match self.dtype {
+            Dtype::F32 => 4 * self.dim,
+            Dtype::F16 => 2 * self.dim,
+        }
+    }
+
     /// Check every option against its range.
     pub fn check(&self) -> Result<(), OptionsError> {
         let ranges = [

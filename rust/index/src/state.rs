@@ -22,6 +22,19 @@ pub(crate) enum Coding {
     Codes(Codes),
 }
 
+/// What an index with a budget of memory is made of, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Chosen {
+    /// The bytes of memory that it may take.
+    pub(crate) budget: u64,
+    /// Slots until another choice is made.
+    pub(crate) planned: usize,
+    /// The bytes that so many take.
+    pub(crate) bytes: u64,
+    /// The bytes that they would take as the next faster choice.
+    pub(crate) faster: Option<u64>,
+}
+
 /// The contents of an index at one moment. Slots number the vectors in the order they were added.
 ///
 /// A published state never changes. A clone shares all arrays with it, and a change to the clone
@@ -45,6 +58,8 @@ pub(crate) struct State {
     /// Number of slots in the graph at that survey; 0 if the codec was fitted since.
     pub(crate) surveyed: usize,
     pub(crate) build_seconds: f64,
+    /// The choice by a budget of memory.
+    pub(crate) chosen: Option<Chosen>,
     /// See [`crate::Index::version`].
     pub(crate) version: u64,
 }
@@ -62,6 +77,7 @@ impl State {
             graph_recall: 1.0,
             surveyed: 0,
             build_seconds: 0.0,
+            chosen: None,
             version: 0,
         }
     }

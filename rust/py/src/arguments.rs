@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PyString};
-use tiercel_index::{Dtype, Metric, Raw, Rerank, Storage};
+use tiercel_index::{Dtype, Kind, Metric, Raw, Rerank, Storage};
 
 use crate::errors::{invalid, invalid_because};
 
@@ -131,6 +131,52 @@ pub(crate) const DTYPES: &[(&str, Dtype)] = &[("f32", Dtype::F32), ("f16", Dtype
 pub(crate) const RAWS: &[(&str, Raw)] = &[("memory", Raw::Memory), ("disk", Raw::Disk)];
 /// Names of what candidates are compared with once more.
 pub(crate) const RERANKS: &[(&str, Rerank)] = &[("full", Rerank::Full), ("none", Rerank::Nothing)];
+/// Names of the ways to find the nearest vectors.
+pub(crate) const KINDS: &[(&str, Kind)] = &[("hnsw", Kind::Graph), ("flat", Kind::Flat)];
+/// Names of points on the measured front of builds: `m` and `ef_construction`.
+pub(crate) const BUILDS: &[(&str, (usize, usize))] =
+    &[("balanced", (16, 200)), ("fast", (16, 80)), ("dense", (32, 300))];
+/// Units of memory.
+const UNITS: &[(&str, f64)] = &[
+    ("kB", 1e3),
+    ("MB", 1e6),
+    ("GB", 1e9),
+    ("TB", 1e12),
+    ("KiB", 1024.0),
+    ("MiB", 1_048_576.0),
+    ("GiB", 1_073_741_824.0),
+    ("TiB", 1_099_511_627_776.0),
+];
+
+/// Read an amount of memory: a number of bytes, or a string such as "2GB"; None is no limit.
+pub(crate) fn memory(given: &Given<'_>) -> PyResult<Option<u64>> {
+    let Given::Yes(value) = given else { return Ok(None) };
+    if value.is_none() {
+        return Ok(None);
+    }
+    let bytes = match (whole(value)?, text(value)) {
+        (Some(Whole::Fits(bytes)), _) => Some(bytes),
+        (_, Some(text)) => amount(&text),
+        _ => None,
+    };
+    match bytes {
+        Some(bytes @ 1..) => Ok(Some(bytes)),
+        _ => {
+            let message =
+                format!("memory: expected None, a number of bytes or a string such as '2GB', got {}", shown(value));
+            Err(invalid(value.py(), message))
+        }
+    }
+}
+
+/// Read an amount with its unit.
+fn amount(text: &str) -> Option<u64> {
+    let (unit, factor) = UNITS.iter().find(|(unit, _)| text.ends_with(unit))?;
+    let number: f64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
+    let bytes = number * factor;
+    (bytes.is_finite() && bytes >= 1.0).then_some(bytes as u64)
+}
+
 /// Return the choice that a string names; the default is the first.
 pub(crate) fn choice<T: Copy>(given: &Given<'_>, argument: &str, choices: &[(&str, T)]) -> PyResult<T> {
     let Given::Yes(value) = given else { return Ok(choices[0].1) };

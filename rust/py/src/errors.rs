@@ -10,7 +10,7 @@ use pyo3::types::PyType;
 use tiercel_container::NoRoom;
 use tiercel_container::{NotRegular, quoted};
 use tiercel_engine::{CommitError, OpenError, QueryError, WriteError};
-use tiercel_index::{AddError, LoadError, NewError, OptimizeError, RawError, SearchError};
+use tiercel_index::{AddError, BuildError, LoadError, NewError, RawError, SearchError};
 
 // These are the same on every platform that has them, and in Python's `errno`.
 const ENOENT: i32 = 2;
@@ -84,10 +84,11 @@ pub(crate) fn search(py: Python<'_>, error: &SearchError) -> PyErr {
 }
 
 /// Why `Index.optimize` ended early.
-pub(crate) fn optimize(py: Python<'_>, error: &OptimizeError) -> PyErr {
+pub(crate) fn optimize(py: Python<'_>, error: &BuildError) -> PyErr {
     match error {
-        OptimizeError::Interrupted(_) => interrupted(py),
-        OptimizeError::Raw(error) => raw(py, error),
+        BuildError::Interrupted(_) => interrupted(py),
+        BuildError::Raw(error) => raw(py, error),
+        BuildError::Memory { .. } => invalid(py, error.to_string()),
     }
 }
 
@@ -112,7 +113,7 @@ pub(crate) fn new(py: Python<'_>, error: &NewError, got: impl Fn(&str) -> String
         NewError::Options(range) => {
             format!("{}: expected an int from {} to {}, got {}", range.option, range.low, range.high, got(range.option))
         }
-        NewError::Compared | NewError::Simd(_) => error.to_string(),
+        NewError::Compared | NewError::Chosen { .. } | NewError::Simd(_) => error.to_string(),
     };
     invalid(py, message)
 }

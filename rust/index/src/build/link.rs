@@ -6,7 +6,7 @@ use std::time::Instant;
 use tiercel_simd::Level;
 
 use crate::errors::Interrupted;
-use crate::options::Options;
+use crate::options::{Kind, Options};
 use crate::state::State;
 use crate::work::Work;
 
@@ -29,7 +29,7 @@ impl Linker<'_> {
     /// Whether there are enough vectors not yet in the graph to link them now.
     pub(crate) fn is_due(&self) -> bool {
         let waiting = self.state.slots() - self.state.graph.len();
-        self.state.slots() > FLAT && waiting >= TAIL
+        self.is_worthwhile() && waiting >= TAIL
     }
 
     /// Link all unlinked vectors.
@@ -56,6 +56,6 @@ impl Linker<'_> {
 
     /// Whether `optimize` should link the vectors.
     pub(crate) fn is_worthwhile(&self) -> bool {
-        self.state.slots() > FLAT
+        self.options.kind == Kind::Graph && self.state.slots() > FLAT
     }
 }

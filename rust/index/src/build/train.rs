@@ -4,7 +4,7 @@ use tiercel_quant::CodecKind;
 use tiercel_simd::Isa;
 
 use crate::build::link::Linker;
-use crate::errors::Interrupted;
+use crate::errors::{BuildError, Interrupted};
 use crate::options::Storage;
 use crate::search::best::Best;
 use crate::search::query::FEW;
@@ -39,12 +39,12 @@ const DRIFT: f64 = 2.0;
 const GOOD: f32 = 0.97;
 
 impl Linker<'_> {
-    /// Fit a codec; fit it again if the index has doubled since, or if newer vectors are unlike
-    /// those it was fitted to.
-    pub(crate) fn train(&mut self) -> Result<(), Interrupted> {
+    /// Fit a codec; fit it again if the index has doubled since, has outgrown its memory, or if newer
+    /// vectors are unlike those it was fitted to.
+    pub(crate) fn train(&mut self) -> Result<(), BuildError> {
         let slots = self.state.slots();
         let doubled = slots >= 2 * self.state.trained;
-        if slots > FEW && (doubled || self.has_drifted()) { self.fit() } else { Ok(()) }
+        if slots > FEW && (doubled || self.is_over_budget() || self.has_drifted()) { self.fit() } else { Ok(()) }
     }
 
     /// Whether the codec makes far larger errors on the newest vectors than on those it was fitted
@@ -71,18 +71,19 @@ impl Linker<'_> {
     }
 
     /// Fit a codec again if there are vectors that it was not fitted to.
-    pub(crate) fn fit_anew(&mut self) -> Result<(), Interrupted> {
+    pub(crate) fn fit_anew(&mut self) -> Result<(), BuildError> {
         let (slots, trained) = (self.state.slots(), self.state.trained);
         if slots > FEW && slots != trained { self.fit() } else { Ok(()) }
     }
 
     /// Fit a codec to all vectors.
-    fn fit(&mut self) -> Result<(), Interrupted> {
+    fn fit(&mut self) -> Result<(), BuildError> {
         let rows = &self.state.rows;
-        let coding = match self.options.storage {
-            Storage::Raw => Coding::Raw,
-            Storage::Codes(kind) => Coding::Codes(self.codes(rows, kind)?),
-            Storage::Auto => self.choose(rows)?,
+        let coding = match (self.options.memory, self.options.storage) {
+            (Some(budget), _) => self.fit_to(budget)?,
+            (_, Storage::Raw) => Coding::Raw,
+            (_, Storage::Codes(kind)) => Coding::Codes(self.codes(rows, kind)?),
+            (_, Storage::Auto) => self.choose(rows)?,
         };
         if !matches!((&self.state.coding, &coding), (Coding::Raw, Coding::Raw)) {
             // Walks will compare other codes than those of the last survey.
@@ -95,7 +96,7 @@ impl Linker<'_> {
 
     /// Return the first codec that ranks well enough. If none does, compare full vectors; if those
     /// are on disk, codes of 8 bits.
-    fn choose(&self, rows: &Rows) -> Result<Coding, Interrupted> {
+    pub(super) fn choose(&self, rows: &Rows) -> Result<Coding, Interrupted> {
         let fits = |kind: &&CodecKind| kind.auto_min_dim().is_some_and(|fewest| rows.dim() >= fewest);
         for &kind in CodecKind::ALL.iter().filter(fits) {
             let codes = self.codes(rows, kind)?;
@@ -106,7 +107,7 @@ impl Linker<'_> {
         if rows.are_on_disk() { Ok(Coding::Codes(self.codes(rows, CodecKind::Sq8)?)) } else { Ok(Coding::Raw) }
     }
 
-    fn codes(&self, rows: &Rows, kind: CodecKind) -> Result<Codes, Interrupted> {
+    pub(super) fn codes(&self, rows: &Rows, kind: CodecKind) -> Result<Codes, Interrupted> {
         let mut codes = Codes::train(kind, self.options, rows, self.level, self.work)?;
         codes.trial = self.trial(rows, &codes)?;
         Ok(codes)

@@ -17,7 +17,7 @@ use crate::errors::{Corruption, LoadError};
 use crate::graph::Graph;
 use crate::graph::layers::{Layer, MAX_LEVEL};
 use crate::index::Index;
-use crate::options::{Dtype, Metric, Options, Raw, Rerank, Storage};
+use crate::options::{Dtype, Kind as How, Metric, Options, Raw, Rerank, Storage};
 use crate::state::{Coding, State};
 use crate::storage::bitset::Bitset;
 use crate::storage::candidate::MAX_SLOTS;
@@ -46,7 +46,13 @@ const LAST: Tag = *b"last";
 const RANKS: Tag = *b"rank";
 /// The number of parts of the requested codec. Only files with such a codec have it.
 const PARTS: Tag = *b"part";
-const TAGS: [Tag; 12] = [META, PARTS, LEVELS, IDS, DEAD, VECTORS, CODEC, CODES, BASE, UPPER, LAST, RANKS];
+/// How the nearest vectors are found, if not by walking through a graph. Early versions did not write
+/// it, and skip it.
+const HOW: Tag = *b"kind";
+const TAGS: [Tag; 13] = [META, PARTS, LEVELS, IDS, DEAD, VECTORS, CODEC, CODES, BASE, UPPER, LAST, RANKS, HOW];
+
+/// The number of [`Kind::Flat`](How::Flat) in [`HOW`].
+const FLAT: u64 = 1;
 
 /// Values of [`RANKS`]: the number of vectors ranked, and a rank for each target.
 const RANKS_LEN: usize = 1 + TARGETS.len();
@@ -150,6 +156,8 @@ impl Meta {
             raw: Raw::Memory,
             rerank: Rerank::Full,
             storage,
+            memory: None,
+            kind: How::Graph,
             m: u32_at(8) as usize,
             ef_construction: u32_at(12) as usize,
             seed: u64_at(16),
@@ -257,9 +265,10 @@ fn lengths(options: &Options, state: &State) -> Vec<(Tag, u64)> {
         4 * upper_values,
         2 * size_of::<u64>(),
         if matches!(state.coding, Coding::Codes(_)) { 4 * RANKS_LEN } else { 0 },
+        if options.kind == How::Flat { size_of::<u64>() } else { 0 },
     ];
     let all = TAGS.iter().zip(lengths).map(|(tag, len)| (*tag, len as u64));
-    all.filter(|(tag, len)| *tag != PARTS || *len > 0).collect()
+    all.filter(|(tag, len)| ![PARTS, HOW].contains(tag) || *len > 0).collect()
 }
 
 fn write<W: Write>(options: &Options, state: &State, out: W) -> io::Result<W> {
@@ -301,6 +310,9 @@ fn write<W: Write>(options: &Options, state: &State, out: W) -> io::Result<W> {
             out.write_all(bytemuck::cast_slice(&ranks.by_target))
         })
     })?;
+    if options.kind == How::Flat {
+        writer.section(HOW, |out| out.write_all(&FLAT.to_le_bytes()))?;
+    }
     writer.finish()
 }
 
@@ -321,7 +333,7 @@ fn read<R: Read>(
     reader.read_into(META, &mut bytes)?;
     let meta = Meta::from_bytes(&bytes, read_parts(&mut reader)?)?;
     let raw = if file.is_some() { Raw::Disk } else { Raw::Memory };
-    let options = Options { raw, rerank, ..meta.options.clone() };
+    let mut options = Options { raw, rerank, ..meta.options.clone() };
     if raw == Raw::Disk && (meta.coding == RAW || options.storage == Storage::Raw) {
         return Err(LoadError::Compared);
     }
@@ -368,6 +380,13 @@ fn read<R: Read>(
         codes.trial.ranks = read_ranks(&mut reader, &meta)?;
     } else if reader.has(RANKS) {
         reader.read_into(RANKS, &mut [])?;
+    }
+    if reader.has(HOW) {
+        let kind: Vec<u64> = reader.read_vec(HOW, 1)?;
+        if kind[0] != FLAT {
+            return wrong(HOW, format!("number {}", kind[0]));
+        }
+        options.kind = How::Flat;
     }
     reader.finish()?;
     Ok((options, state))

@@ -221,6 +221,7 @@ struct Forward<'a> {
 
 impl SpaceLoop for Forward<'_> {
     type Output = ();
+    const LINKS: bool = true;
 
     #[inline(always)]
     fn run<I: Isa, S: Space>(self, space: S) {
@@ -302,6 +303,7 @@ struct Merge<'a> {
 
 impl SpaceLoop for Merge<'_> {
     type Output = ();
+    const LINKS: bool = true;
 
     #[inline(always)]
     fn run<I: Isa, S: Space>(self, space: S) {

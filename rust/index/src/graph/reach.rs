@@ -150,6 +150,7 @@ struct Near<'a> {
 
 impl SpaceLoop for Near<'_> {
     type Output = Vec<u32>;
+    const LINKS: bool = true;
 
     #[inline(always)]
     fn run<I: Isa, S: Space>(self, space: S) -> Vec<u32> {

@@ -41,6 +41,12 @@ pub enum NewError {
     /// Full vectors that searches compare cannot stay on disk.
     #[error("storage: expected codes with raw 'disk', got 'raw'")]
     Compared,
+    /// A budget of memory chooses the storage.
+    #[error("storage: expected 'auto' with memory, which chooses it, got '{storage}'")]
+    Chosen {
+        /// The name of the storage.
+        storage: String,
+    },
     /// The requested instruction set cannot be used.
     #[error(transparent)]
     Simd(#[from] LevelError),
@@ -52,6 +58,9 @@ impl Index {
         options.check()?;
         if options.raw == Raw::Disk && options.storage == Storage::Raw {
             return Err(NewError::Compared);
+        }
+        if options.memory.is_some() && options.storage != Storage::Auto {
+            return Err(NewError::Chosen { storage: options.storage.name().into_owned() });
         }
         let state = State::new(&options);
         Ok(Self::from_state(options, Level::active()?, state))
@@ -77,6 +86,12 @@ impl Index {
     /// Return the options of the index.
     pub const fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// Return where the full vectors are: on disk if the options say so, or if a budget of memory
+    /// has moved them there.
+    pub fn raw(&self) -> Raw {
+        if self.state().rows.are_on_disk() { Raw::Disk } else { Raw::Memory }
     }
 
     /// Return the number of vectors that can be found.
@@ -156,7 +171,7 @@ mod tests {
 
     use super::read::SearchSettings;
     use super::*;
-    use crate::options::{Dtype, Metric, Rerank};
+    use crate::options::{Dtype, Kind, Metric, Rerank};
     use crate::work::Work;
 
     /// How many threads' memory an index keeps.
@@ -167,9 +182,20 @@ mod tests {
     #[test]
     fn memory_of_searches_is_kept_until_clear_or_optimize() {
         let (dtype, storage) = (Dtype::F32, Storage::Raw);
-        let (raw, rerank) = (Raw::Memory, Rerank::Full);
-        let options =
-            Options { dim: 1, metric: Metric::L2, dtype, raw, rerank, storage, m: 2, ef_construction: 1, seed: 0 };
+        let (raw, rerank, memory, kind) = (Raw::Memory, Rerank::Full, None, Kind::Graph);
+        let options = Options {
+            dim: 1,
+            metric: Metric::L2,
+            dtype,
+            raw,
+            rerank,
+            storage,
+            memory,
+            kind,
+            m: 2,
+            ef_construction: 1,
+            seed: 0,
+        };
         let (index, stop) = (Index::new(options).expect("options"), AtomicBool::new(false));
         let work = Work::quiet(1, &stop);
         let vectors: Vec<f32> = (0..1500u16).map(f32::from).collect();

@@ -22,6 +22,8 @@ pub struct Stats {
     pub bytes: Vec<(&'static str, usize)>,
     /// Bytes of full vectors on disk.
     pub disk_bytes: usize,
+    /// Why a budget of memory led to this storage.
+    pub why: Option<String>,
     /// Bytes per slot, without the full vectors.
     pub bytes_per_vector: f64,
     /// Number of levels in the graph.
@@ -63,6 +65,7 @@ impl Index {
             codec_recall,
             bytes: parts.into_iter().chain([("total", total)]).collect(),
             disk_bytes: if state.rows.are_on_disk() { state.slots() * state.rows.row_bytes() } else { 0 },
+            why: state.chosen.map(|chosen| chosen.to_string()),
             bytes_per_vector: (total - vectors) as f64 / state.slots().max(1) as f64,
             levels: if state.graph.len() == 0 { 0 } else { state.graph.layers.len() },
             mean_degree: state.graph.mean_degree(),

@@ -10,7 +10,7 @@ use tiercel_simd::allocator::give_back;
 
 use super::Index;
 use crate::build::link::Linker;
-use crate::errors::{AddError, Interrupted, OptimizeError};
+use crate::errors::{AddError, BuildError, Interrupted};
 use crate::state::{Coding, State};
 use crate::storage::check;
 use crate::storage::ids::PADDING;
@@ -103,6 +103,7 @@ impl Index {
     /// Append vectors to a state that already has their ids; code, train and link as needed.
     fn append(&self, next: &mut State, vectors: Cow<'_, [f32]>, work: &Work<'_>) -> Result<(), AddError> {
         let watch = next.rows.watch();
+        self.linker(next, work).make_room(vectors.len() / self.options.dim)?;
         next.rows.append(&vectors, work)?;
         drop(vectors);
         if let Coding::Codes(codes) = &mut next.coding {
@@ -160,12 +161,15 @@ impl Index {
 
     /// Link every vector, make each reachable, and free spare memory. Work done before an
     /// interruption is kept.
-    pub fn optimize(&self, work: &Work<'_>) -> Result<(), OptimizeError> {
+    pub fn optimize(&self, work: &Work<'_>) -> Result<(), BuildError> {
         let _writer = self.write_alone(work)?;
         let mut next = State::clone(&self.state());
         let watch = next.rows.watch();
         let result = self.bring_up_to_date(&mut next, work);
         watch.check()?;
+        if !matches!(result, Ok(()) | Err(BuildError::Interrupted(_))) {
+            return result;
+        }
         if next.ids.len() == 0 {
             next = next.emptied(&self.options);
         }
@@ -175,10 +179,10 @@ impl Index {
         self.publish(next);
         self.free_idle();
         give_back();
-        Ok(result?)
+        result
     }
 
-    fn bring_up_to_date(&self, next: &mut State, work: &Work<'_>) -> Result<(), Interrupted> {
+    fn bring_up_to_date(&self, next: &mut State, work: &Work<'_>) -> Result<(), BuildError> {
         let mut linker = self.linker(next, work);
         linker.fit_anew()?;
         if linker.is_worthwhile() {

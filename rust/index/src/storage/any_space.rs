@@ -23,6 +23,10 @@ pub(crate) trait SpaceLoop {
     /// The result of the loop.
     type Output;
 
+    /// Whether the loop only links vectors. It is not compiled for codes that do not
+    /// [link](Codec::LINKS).
+    const LINKS: bool = false;
+
     /// Run the loop. Mark it `#[inline(always)]`, as [`Loop::run`].
     fn run<I: Isa, S: Space>(self, space: S) -> Self::Output;
 }
@@ -57,6 +61,9 @@ impl<L: SpaceLoop> Visitor for OnCodes<'_, L> {
 
     #[inline(always)]
     fn visit<C: Codec, const DIM: usize>(self, codec: &C) -> L::Output {
+        if L::LINKS && !C::LINKS {
+            unreachable!("State::linking_space has no such codes");
+        }
         self.level.run(InSpace { space: CodeSpace::<C, DIM>::new(self.codes, codec), work: self.work })
     }
 }

@@ -9,7 +9,7 @@ use half::slice::HalfFloatSliceExt;
 use tiercel_container::VfsFile;
 use tiercel_simd::{Buffer, Chunked, Isa, Plain};
 
-use crate::errors::{AddError, Interrupted, RowError};
+use crate::errors::{AddError, Interrupted, RawError, RowError};
 use crate::options::{Dtype, Metric, Options, Raw};
 use crate::storage::check::{check_rows, has_direction, norm};
 use crate::storage::on_disk::{OnDisk, Watch};
@@ -159,6 +159,22 @@ impl Rows {
             let norm = norm(&vector);
             (!has_direction(norm)).then_some((row, RowError::NoDirection { argument, row, norm: norm as f32 }))
         })
+    }
+
+    /// Move the vectors to a file, if they are in memory.
+    pub(crate) fn move_to_disk(&mut self, options: &Options) -> Result<(), RawError> {
+        if self.are_on_disk() {
+            return Ok(());
+        }
+        let mut disk = OnDisk::new(options.dim, options.dtype);
+        let (mut scratch, mut first) = (Vec::new(), 0);
+        while first < self.len() {
+            let some = self.block(first, self.len(), &mut scratch);
+            disk.append(some)?;
+            first += some.len() / self.dim;
+        }
+        self.values = Values::Disk(disk);
+        Ok(())
     }
 
     /// Compute the data that the metric needs beside the vectors, from slot `from` on.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use tiercel_index::{
-    AddError, Filter, Index, Interrupted, Metric, OptimizeError, Options, SearchError, SearchSettings, Storage, Work,
+    AddError, BuildError, Filter, Index, Interrupted, Metric, Options, SearchError, SearchSettings, Storage, Work,
 };
 
 use crate::common::data::clustered;
@@ -157,7 +157,7 @@ fn an_optimization() {
     add(&index, &vectors(200), None);
     assert_eq!(index.stats().linked, FLAT + 500);
     let before = seen(&index);
-    assert_eq!(index.optimize(&Work::quiet(2, &stop)), Err(OptimizeError::Interrupted(Interrupted)));
+    assert_eq!(index.optimize(&Work::quiet(2, &stop)), Err(BuildError::Interrupted(Interrupted)));
     assert_eq!(seen(&index), before);
     optimize(&index);
     assert_eq!((seen(&index), index.stats().linked), (before, FLAT + 700));

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::NamedTempFile;
 use tiercel_container::{OsVfs, Vfs, VfsFile};
 use tiercel_index::{
-    AddError, CodecKind, Dtype, GetError, Index, LoadError, Metric, NewError, OptimizeError, Options, Raw, RawError,
+    AddError, BuildError, CodecKind, Dtype, GetError, Index, LoadError, Metric, NewError, Options, Raw, RawError,
     Rerank, SearchError, SearchSettings, Storage,
 };
 
@@ -156,7 +156,7 @@ fn a_changed_vector_is_an_error_wherever_it_is_read() {
     // A new vector for its id hides it; fitting codes again would still read it.
     quietly(|work| index.upsert(query.to_vec(), &[77], work)).unwrap();
     assert_eq!(search(&index, query, &settings).ids[0], 77);
-    assert_eq!(quietly(|work| index.optimize(work)), Err(OptimizeError::Raw(changed)));
+    assert_eq!(quietly(|work| index.optimize(work)), Err(BuildError::Raw(changed)));
 }
 
 #[test]

@@ -38,6 +38,14 @@ use crate::work::detached;
 /// rerank : {"full", "none"}
 ///     What the best candidates of a search are compared with once more: full vectors, or nothing.
 ///     With "none", distances are those of codes, and `recall` holds for what codes can tell apart.
+/// memory : int or str, optional
+///     The most bytes that the index may take, or a string such as "2GB" or "500MiB". As it grows,
+///     the fastest of these is chosen that fits: "auto" codes with full vectors in memory, then
+///     with full vectors on disk, then "rabitq2" and "rabitq1". `stats()["why"]` explains it.
+/// kind : {"hnsw", "flat"}
+///     Walk through a graph, once there are more than 8,192 vectors, or scan all codes.
+/// build : {"fast", "balanced", "dense"}
+///     What `m` and `ef_construction` are by default: 16 and 80, 16 and 200, or 32 and 300.
 /// seed : int
 ///     Seed of the levels and the rotation, 0 to 2**64 - 1. The same calls with the same seed build
 ///     the same graph, whatever `threads` is.
@@ -46,7 +54,8 @@ use crate::work::detached;
 /// ------
 /// InvalidInputError
 ///     A parameter has the wrong type or is out of range, `storage` is "raw" although `raw` is
-///     "disk", or TIERCEL_SIMD names an instruction set that this machine lacks.
+///     "disk", `storage` is given with `memory`, or TIERCEL_SIMD names an instruction set that this
+///     machine lacks.
 ///
 /// Examples
 /// --------

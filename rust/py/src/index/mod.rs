@@ -10,6 +10,7 @@ mod ids;
 mod matches;
 mod new;
 mod options;
+mod profile;
 mod range_matches;
 mod stats;
 
@@ -31,6 +32,7 @@ use filter::Allowed;
 use ids::Ids;
 use new::New;
 use options::Options;
+use profile::profile;
 use range_matches::range_matches;
 use stats::stats;
 
@@ -44,8 +46,8 @@ const DEFAULT_K: usize = 10;
 impl Index {
     #[new]
     #[pyo3(
-        signature = (dim, metric=Given::No, dtype=Given::No, storage=Given::No, m=Given::No, ef_construction=Given::No, *, raw=Given::No, rerank=Given::No, seed=Given::No),
-        text_signature = "(dim, metric='cosine', dtype='f32', storage='auto', m=16, ef_construction=200, *, raw='memory', rerank='full', seed=0)"
+        signature = (dim, metric=Given::No, dtype=Given::No, storage=Given::No, m=Given::No, ef_construction=Given::No, *, raw=Given::No, rerank=Given::No, memory=Given::No, kind=Given::No, build=Given::No, seed=Given::No),
+        text_signature = "(dim, metric='cosine', dtype='f32', storage='auto', m=16, ef_construction=200, *, raw='memory', rerank='full', memory=None, kind='hnsw', build='balanced', seed=0)"
     )]
     #[expect(clippy::too_many_arguments, reason = "as Python hands them over")]
     fn new(
@@ -58,13 +60,50 @@ impl Index {
         ef_construction: Given<'_>,
         raw: Given<'_>,
         rerank: Given<'_>,
+        memory: Given<'_>,
+        kind: Given<'_>,
+        build: Given<'_>,
         seed: Given<'_>,
     ) -> PyResult<Self> {
-        let given = Options { dim, metric, dtype, storage, m, ef_construction, raw, rerank, seed };
+        let given = Options { dim, metric, dtype, storage, m, ef_construction, raw, rerank, memory, kind, build, seed };
         let options = given.read()?;
         let made = detached(py, || core::Index::new(options))?;
         let core = made.map_err(|error| errors::new(py, &error, |option| given.shown(option)))?;
         Ok(Self::of(core))
+    }
+
+    /// Create an index for a common case.
+    ///
+    /// Parameters
+    /// ----------
+    /// name : {"small", "medium", "large", "memory-constrained", "write-heavy"}
+    ///     "small": up to about 20,000 vectors, no graph to build. "medium": the defaults, up to about
+    ///     a million. "large": more; full vectors on disk. "memory-constrained": also codes of 1 bit
+    ///     per value. "write-heavy": a graph that is built in less time and finds a little less.
+    /// dim : int
+    ///     Length of every vector.
+    /// **options
+    ///     Other arguments of `Index`, which take precedence.
+    ///
+    /// Raises
+    /// ------
+    /// InvalidInputError
+    ///     There is no such profile, or an option is invalid.
+    ///
+    /// Examples
+    /// --------
+    /// >>> import tiercel
+    /// >>> tiercel.Index.profile("large", dim=384).raw
+    /// 'disk'
+    #[classmethod]
+    #[pyo3(signature = (name, dim, **options))]
+    fn profile<'py>(
+        class: &Bound<'py, PyType>,
+        name: Given<'py>,
+        dim: &Bound<'py, PyAny>,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        profile(class, &name, dim, options)
     }
 
     /// Length of every vector.
@@ -105,14 +144,26 @@ impl Index {
 
     /// Where the full vectors are.
     #[getter]
-    fn raw(&self) -> &'static str {
-        name(arguments::RAWS, self.core.options().raw)
+    fn raw(&self, py: Python<'_>) -> PyResult<&'static str> {
+        Ok(name(arguments::RAWS, detached(py, || self.core.raw())?))
     }
 
     /// What searches compare the best candidates with once more.
     #[getter]
     fn rerank(&self) -> &'static str {
         name(arguments::RERANKS, self.core.options().rerank)
+    }
+
+    /// The most bytes of memory to take, or None.
+    #[getter]
+    fn memory(&self) -> Option<u64> {
+        self.core.options().memory
+    }
+
+    /// How the nearest vectors are found.
+    #[getter]
+    fn kind(&self) -> &'static str {
+        name(arguments::KINDS, self.core.options().kind)
     }
 
     /// Seed of the levels and the rotation.

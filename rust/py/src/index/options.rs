@@ -15,12 +15,16 @@ pub(super) struct Options<'py> {
     pub(super) ef_construction: Given<'py>,
     pub(super) raw: Given<'py>,
     pub(super) rerank: Given<'py>,
+    pub(super) memory: Given<'py>,
+    pub(super) kind: Given<'py>,
+    pub(super) build: Given<'py>,
     pub(super) seed: Given<'py>,
 }
 
 impl Options<'_> {
     /// Return the options for the core, which checks their ranges.
     pub(super) fn read(&self) -> PyResult<core::Options> {
+        let (m, ef_construction) = choice(&self.build, "build", arguments::BUILDS)?;
         Ok(core::Options {
             dim: size(&self.dim, 0)?,
             metric: choice(&self.metric, "metric", arguments::METRICS)?,
@@ -28,8 +32,10 @@ impl Options<'_> {
             raw: choice(&self.raw, "raw", arguments::RAWS)?,
             rerank: choice(&self.rerank, "rerank", arguments::RERANKS)?,
             storage: arguments::storage(&self.storage)?,
-            m: size(&self.m, 16)?,
-            ef_construction: size(&self.ef_construction, 200)?,
+            memory: arguments::memory(&self.memory)?,
+            kind: choice(&self.kind, "kind", arguments::KINDS)?,
+            m: size(&self.m, m)?,
+            ef_construction: size(&self.ef_construction, ef_construction)?,
             seed: arguments::seed(&self.seed)?,
         })
     }

@@ -19,6 +19,7 @@ pub(super) fn stats(py: Python<'_>, stats: Stats) -> PyResult<Bound<'_, PyDict>>
     all.set_item("graph_recall", stats.graph_recall)?;
     all.set_item("bytes", bytes)?;
     all.set_item("disk_bytes", stats.disk_bytes)?;
+    all.set_item("why", stats.why)?;
     all.set_item("bytes_per_vector", stats.bytes_per_vector)?;
     all.set_item("levels", stats.levels)?;
     all.set_item("mean_degree", stats.mean_degree)?;

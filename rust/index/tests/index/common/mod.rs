@@ -7,7 +7,7 @@ pub(crate) mod model;
 
 use std::sync::atomic::AtomicBool;
 
-use tiercel_index::{Dtype, Filter, Index, Matches, Metric, Options, Raw, Rerank, SearchSettings, Storage, Work};
+use tiercel_index::{Dtype, Filter, Index, Kind, Matches, Metric, Options, Raw, Rerank, SearchSettings, Storage, Work};
 
 pub(crate) const METRICS: [Metric; 3] = [Metric::Cosine, Metric::Dot, Metric::L2];
 
@@ -23,6 +23,8 @@ pub(crate) const fn options(dim: usize, metric: Metric) -> Options {
         raw: Raw::Memory,
         rerank: Rerank::Full,
         storage: Storage::Auto,
+        memory: None,
+        kind: Kind::Graph,
         m: 16,
         ef_construction: 200,
         seed: 0,
