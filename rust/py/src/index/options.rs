@@ -23,7 +23,10 @@ impl Options<'_> {
             dim: size(&self.dim, 0)?,
             metric: choice(&self.metric, "metric", arguments::METRICS)?,
             dtype: choice(&self.dtype, "dtype", arguments::DTYPES)?,
-            storage: arguments::storage(&self.storage)?,
+            storage: match &self.storage {
+                Given::Yes(value) => arguments::storage(value)?,
+                Given::No => core::Storage::Auto,
+            },
             m: size(&self.m, 16)?,
             ef_construction: size(&self.ef_construction, 200)?,
             seed: arguments::seed(&self.seed)?,
