@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use tiercel_container::sim::{Replay, SimVfs};
+use tiercel_container::sim::{Fault, FaultKind, Replay, SimVfs};
 use tiercel_engine::{
     Collection, Durability, NewRecord, OpenError, OpenOptions, Page, Running, Search, StorageError, WriteError,
 };
@@ -189,6 +189,33 @@ fn first_vectors_and_a_storage_that_does_not_fit_them_are_never_both_on_disk() {
         let opens = |image: &SimVfs, _: &Replay| open(image, None).is_ok_and(|collection| collection.verify().is_ok());
         let mut tally = Tally::new("images of first vectors", 40, false);
         assert_eq!(wrong(&vfs, seed(), 40, &mut tally, opens), 0);
+    }
+}
+
+#[test]
+fn a_change_before_there_are_vectors_that_fails_leaves_a_collection_that_opens() {
+    for kind in [FaultKind::Io, FaultKind::Full, FaultKind::Panic] {
+        for nth in 1.. {
+            let vfs = SimVfs::new();
+            let collection = open(&vfs, Some("pq5x8")).unwrap();
+            put_text(&collection);
+            vfs.set_fault(Some(Fault { nth, forever: false, kind }));
+            let change = || collection.change_storage(of_name("sq8"));
+            // A panic of the disk is one of the thread that met it.
+            let changed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(change)).is_ok_and(|done| done.is_ok());
+            let reached = vfs.has_met_fault();
+            vfs.set_fault(None);
+            let vectors = put(&collection, 0..1).is_ok();
+            assert!(vectors || !changed || reached, "{kind:?} {nth}");
+            drop(collection);
+            let collection = open(&vfs, None).unwrap();
+            assert_eq!(collection.len(), 1 + u64::from(vectors), "{kind:?} {nth}");
+            assert!(collection.config().storage == of_name("sq8") || !changed, "{kind:?} {nth}");
+            check(&collection);
+            if !reached {
+                break;
+            }
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use tiercel_store::Durability;
 
 use super::*;
 use crate::collection::{Access, Collection};
-use crate::config::OpenOptions;
+use crate::config::{Config, OpenOptions};
 use crate::errors::WriteError;
 use crate::maintain::checkpoint::checkpoint;
 use crate::maintain::upkeep::{apply, merge_text, move_growing, move_sealed, rebuild, seal, take_out_dead};
@@ -242,6 +242,52 @@ fn a_change_of_storage_that_fails_or_panics_is_made_by_the_next_attempt() {
             let collection = open(&vfs);
             assert_all_is_found(&collection);
             assert_eq!(storage(&collection), wanted);
+            if !reached {
+                break;
+            }
+        }
+    }
+}
+
+/// As after an earlier build, which drops the storage from the configuration.
+#[test]
+fn an_index_with_another_storage_than_the_configuration_is_rebuilt_by_a_compaction() {
+    let vfs = SimVfs::new();
+    let collection = quiet(&vfs);
+    prepare(&collection);
+    collection.change_storage(Storage::from_name("sq8").unwrap()).unwrap();
+    let forget = |snapshot: &mut Snapshot| {
+        snapshot.config = Arc::new(Config { storage: Storage::Auto, ..(*snapshot.config).clone() });
+        Ok::<_, String>(())
+    };
+    writer(&collection).change(forget).unwrap();
+    collection.checkpoint().unwrap();
+    drop(collection);
+    let collection = open(&vfs);
+    assert_all_is_found(&collection);
+    assert_eq!(collection.config().storage, Storage::Auto);
+    collection.compact().unwrap();
+    assert_eq!(storage(&collection), Storage::Auto);
+    assert_all_is_found(&collection);
+}
+
+#[test]
+fn an_operation_of_the_disk_that_fails_or_panics_leaves_a_storage_that_opens() {
+    let wanted = Storage::from_name("sq8").unwrap();
+    for kind in [FaultKind::Io, FaultKind::Full, FaultKind::Panic] {
+        for nth in (1..).step_by(3) {
+            let vfs = SimVfs::new();
+            let collection = quiet(&vfs);
+            prepare(&collection);
+            vfs.set_fault(Some(Fault { nth, forever: false, kind }));
+            let done = collection.troubles().attempt(Part::Upkeep, || collection.change_storage(wanted));
+            let reached = vfs.has_met_fault();
+            vfs.set_fault(None);
+            drop(collection);
+            let collection = open(&vfs);
+            assert_all_is_found(&collection);
+            assert!(storage(&collection) == wanted || !done, "{kind:?} {nth}");
+            assert_eq!(collection.verify().unwrap(), [], "{kind:?} {nth}");
             if !reached {
                 break;
             }
