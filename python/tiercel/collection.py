@@ -86,6 +86,11 @@ class Collection(Writing):
         return self._core.metric
 
     @property
+    def storage(self) -> str:
+        """The codes that were asked for, such as "auto"; `stats()["storage"]` are those in use."""
+        return self._core.storage
+
+    @property
     def language(self) -> str | None:
         """Language of the texts; `None` if words are taken as they are."""
         return self._core.language
@@ -363,8 +368,8 @@ class Collection(Writing):
         Only a collection opened with `mode="r"` can fall behind. The cost of a refresh depends on
         what changed. Searches continue meanwhile, each in one snapshot. The reader loads the whole
         collection again, with both snapshots in memory, if files that lead to the new one are gone,
-        or if a new checkpoint contains tens of thousands of records that the reader took from the
-        log. A read that needs what the writer has removed refreshes automatically and answers from
+        or if a new checkpoint has other codes or tens of thousands of records that the reader took
+        from the log. A read that needs what the writer has removed refreshes automatically and answers from
         the newer snapshot.
 
         Raises
@@ -393,14 +398,27 @@ class Collection(Writing):
         with telling_where(self._path):
             self._core.checkpoint()
 
-    def compact(self) -> None:
+    def compact(self, *, storage: str | None = None) -> None:
         """Rebuild without deleted records and return unused disk space.
 
         If most of what was ever written is gone, the records are renumbered, and writes wait for
         that; see `after` of `scan`.
+
+        Parameters
+        ----------
+        storage
+            Also change the codes that searches compare, see `tiercel.open`. The index is built
+            anew while searches and writes go on. Without a `dim`, the records are renumbered. After
+            a crash, the collection has the old or the new codes.
+
+        Raises
+        ------
+        InvalidInputError
+            No storage has that name, or it has more parts than vectors can have. Nothing was
+            changed.
         """
         with telling_where(self._path):
-            self._core.compact()
+            self._core.compact(storage)
 
     def verify(self) -> list[str]:
         """Read all files; return a list of what is damaged, file by file.

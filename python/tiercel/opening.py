@@ -31,6 +31,7 @@ def open(  # noqa: A001
     *,
     embedder: Embedder | None = None,
     schema: Schema | None = None,
+    storage: str | None = None,
     durability: Literal["always", "interval", "none"] = "always",
     mode: Literal["rw", "r"] = "rw",
     follow: float | None = None,
@@ -58,6 +59,11 @@ def open(  # noqa: A001
         see `tiercel.schema`. Metadata that disagree are refused, and so are filters that name
         another field or compare a field with another type. The collection stores its schema. Later
         calls may omit it, or add fields: every record is then checked first.
+    storage
+        Codes that searches by vector compare, by the names of `tiercel.Index`: "auto" (default),
+        "sq4", "sq8", "rabitq1" to "rabitq4", "raw", or a name with parts such as "pq48x8". They
+        take effect in the main index, beyond 1,024 vectors. The collection stores the name; later
+        calls may omit it, and `Collection.compact` can change it.
     durability
         What a write waits for. "always": it is on disk, safe from power loss. "interval": the
         system has it, safe from a crash of the process, and it reaches the disk within 100 ms.
@@ -128,6 +134,7 @@ def open(  # noqa: A001
             mode == "r",
             None if schema is None else names_of_types(schema),
             create,
+            storage,
         )
     if follow is not None:
         core.follow(follow)

@@ -166,6 +166,22 @@ def test_stats_compact_and_backup(zoo: Run) -> None:
     refused(zoo("backup", "zoo", "copy"), "absent or empty")
 
 
+def test_codes_are_named_by_ingest_and_changed_by_compact(run: Run) -> None:
+    lines = [{"id": str(row), "vector": np.random.default_rng(row).normal(size=8).tolist()} for row in range(1100)]
+    write_lines("many.jsonl", lines)
+    refused(run("ingest", "many.jsonl", "--into", "many", "--storage", "sq3"), "storage: expected 'auto' or ")
+    refused(run("ingest", "many.jsonl", "--into", "many", "--storage", "pq9x8"), "of at least 9 values")
+    assert not Path("many").exists()
+    assert document(run("ingest", "many.jsonl", "--into", "many", "--storage", "sq8", "--json"))["storage"] == "sq8"
+    refused(run("compact", "many", "--storage", "pq9x8"), "storage: expected at most 8 parts")
+    compacted = document(run("compact", "many", "--storage", "rabitq2", "--json"))
+    assert (compacted["records"], compacted["storage"]) == (1100, "rabitq2")
+    assert document(run("compact", "many", "--json"))["storage"] == "rabitq2"
+    assert "storage      rabitq2; rabitq2 in use" in run("stats", "many")[1]
+    refused(run("ingest", "many.jsonl", "--into", "many", "--storage", "sq8"), "storage: expected 'rabitq2'")
+    assert run("ingest", "many.jsonl", "--into", "many", "--resume")[0] == 0
+
+
 def test_verify_tells_damage_and_fails(zoo: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert zoo("verify", "zoo") == (0, "4 records, nothing is damaged\n", "")
     monkeypatch.setattr(tiercel.Collection, "verify", lambda self: ["records: page 3"])

@@ -282,7 +282,7 @@ def test_ctrl_c_leaves_what_a_collection_does(
     tiercel.open("zoo").close()
     goes_on = threading.Event()
 
-    def takes_long(_: object) -> list[str]:
+    def takes_long(_: object, **_options: object) -> list[str]:
         os.kill(os.getpid(), signal.SIGINT)
         goes_on.wait()
         return []

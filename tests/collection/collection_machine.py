@@ -31,6 +31,7 @@ VALUES = st.sampled_from([None, True, 1, 1.0, 2, -1.5, "1", "a", "ab", "2024-05-
 METADATA = st.fixed_dictionaries(
     {}, optional={"a": VALUES, "b": VALUES, "c": st.fixed_dictionaries({}, optional={"d": VALUES})}
 )
+STORAGES = st.sampled_from(["auto", "raw", "sq8", "rabitq2", "pq2x8"])
 # Words to find, required words, excluded words.
 QUERIES = st.tuples(*[st.sets(st.sampled_from(WORDS), max_size=2)] * 3).filter(lambda words: words[0] | words[1])
 
@@ -99,6 +100,7 @@ class Machine(RuleBasedStateMachine):
         self.records: dict[str, Record] = {}
         # The batch that last wrote each of them.
         self.sequences: dict[str, int] = {}
+        self.storage = "auto"
         self.copies = 0
 
     @initialize(metric=st.sampled_from(METRICS), seed=SEEDS)
@@ -334,6 +336,11 @@ class Machine(RuleBasedStateMachine):
     def maintain(self, what: str) -> None:
         getattr(self.collection, what)()
 
+    @rule(storage=STORAGES)
+    def change_codes(self, storage: str) -> None:
+        self.collection.compact(storage=storage)
+        self.storage = storage
+
     @rule()
     def reopen(self) -> None:
         self.collection.close()
@@ -362,7 +369,7 @@ class Machine(RuleBasedStateMachine):
     def holds_what_was_written(self) -> None:
         if not hasattr(self, "collection"):
             return
-        assert len(self.collection) == len(self.records)
+        assert (len(self.collection), self.collection.storage) == (len(self.records), self.storage)
         if not self.many:
             self.check_all(self.collection)
         if Machine.stepped is not None:
@@ -379,7 +386,7 @@ class Machine(RuleBasedStateMachine):
     def check_copy(self, path: Path) -> None:
         with tiercel.open(path, threads=1) as copy:
             self.check_all(copy)
-            assert copy.verify() == []
+            assert (copy.verify(), copy.storage) == ([], self.storage)
             assert len(copy.search(text=" ".join(WORDS), k=len(self.records) + 1)) == sum(
                 bool(record.text) for record in self.records.values()
             )

@@ -25,7 +25,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use tiercel_index::lab::{Parts, Room};
-use tiercel_index::{CodecKind, Dtype, Index, Metric, Options, SearchSettings, Storage, Work};
+use tiercel_index::{CodecKind, Index, Metric, Options, SearchSettings, Storage, Work};
 
 use flat::Flat;
 use walk::{Counts, Scratch, VARIANTS, Variant, walk};
@@ -164,13 +164,10 @@ fn has_instructions() -> bool {
 
 fn built(given: &Arguments, base: &npy::Matrix, work: &Work<'_>) -> Result<Index, String> {
     let options = Options {
-        dim: base.dim,
-        metric: given.metric,
-        dtype: Dtype::F32,
         storage: Storage::Codes(CodecKind::Sq4),
         m: given.m,
         ef_construction: given.construction,
-        seed: 0,
+        ..Options::new(base.dim, given.metric)
     };
     let index = Index::new(options).map_err(|error| error.to_string())?;
     index.add(&base.values, None, work).map_err(|error| error.to_string())?;

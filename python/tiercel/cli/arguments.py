@@ -67,7 +67,7 @@ def make_parser() -> argparse.ArgumentParser:
         ("query", "search a collection by text, by vector or by both", collections.query),
         ("stats", "show the counters of a collection", collections.directory),
         ("verify", "read a whole collection and list what is damaged", collections.directory),
-        ("compact", "rebuild a collection without dead records and return disk space", collections.directory),
+        ("compact", "rebuild a collection without dead records and return disk space", collections.compact),
         ("backup", "write a copy of a collection", collections.backup),
         ("export", "write the records of a collection as lines of JSON", collections.export),
         ("cache", "inspect or repair a cache directory, or replay a trace of accesses", cache),
@@ -172,12 +172,7 @@ def _index_options(parser: argparse.ArgumentParser) -> None:
         "--metric", choices=("cosine", "dot", "l2"), default="cosine", help="distance (default: cosine)"
     )
     parser.add_argument("--dtype", choices=("f32", "f16"), default="f32", help="how vectors are stored (default: f32)")
-    parser.add_argument(
-        "--storage",
-        default="auto",
-        help="codes that a search compares: auto, sq4, sq8, rabitq1 to rabitq4, raw, or a name with parts such as "
-        "pq48x8, opq96x4 or rq4x8 (default: auto)",
-    )
+    collections.storage(parser, "auto", "default: auto")
     _raw_options(parser)
     parser.add_argument("--m", type=int, default=16, help="neighbours of a vector in the graph (default: 16)")
     parser.add_argument(

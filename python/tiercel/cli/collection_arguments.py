@@ -32,6 +32,8 @@ def ingest(parser: argparse.ArgumentParser) -> None:
         help="embedder for texts without a vector; hashing is lexical (default: none)",
     )
 
+    storage(parser, None, "default: auto, or as in the collection")
+
 
 def query(parser: argparse.ArgumentParser) -> None:
     """Add the options of `tiercel query`."""
@@ -53,6 +55,12 @@ def query(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--explain", action="store_true", help="show how the results were found")
 
 
+def compact(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `tiercel compact`."""
+    directory(parser)
+    storage(parser, None, "default: as before")
+
+
 def backup(parser: argparse.ArgumentParser) -> None:
     """Add the options of `tiercel backup`."""
     directory(parser)
@@ -68,6 +76,16 @@ def export(parser: argparse.ArgumentParser) -> None:
         type=writes("--output", "stream"),
         metavar="FILE.jsonl",
         help="file or pipe to write, compressed if its name ends in .gz (default and -: standard output)",
+    )
+
+
+def storage(parser: argparse.ArgumentParser, default: str | None, told: str) -> None:
+    """Add the option that names the codes of an index."""
+    parser.add_argument(
+        "--storage",
+        default=default,
+        help="codes that a search compares: auto, sq4, sq8, rabitq1 to rabitq4, raw, or a name with parts such as "
+        f"pq48x8, opq96x4 or rq4x8 ({told})",
     )
 
 

@@ -68,6 +68,7 @@ def describe(collection: Collection, directory: str) -> dict[str, Any]:
         "directory": directory,
         "dim": collection.dim,
         "metric": collection.metric,
+        "storage": collection.storage,
         "language": collection.language,
         "embedder": collection.fingerprint,
         "schema": dict(names_of_types(collection.schema)),
@@ -83,6 +84,7 @@ def collection_lines(document: dict[str, Any]) -> list[str]:
     lines = [
         f"records      {stats['records']:,}",
         f"vectors      {vectors}; embedder {document['embedder'] or 'none'}",
+        f"storage      {document['storage']}{_in_use(stats['storage'])}",
         f"language     {document['language'] or 'none'}",
         f"on disk      {_sizes(stats['disk'])}",
         f"in memory    {_sizes(stats['memory'])}",
@@ -90,6 +92,10 @@ def collection_lines(document: dict[str, Any]) -> list[str]:
     if document["schema"]:
         lines.append(f"schema       {', '.join(f'{field}: {name}' for field, name in document['schema'].items())}")
     return lines + ([f"trouble      {stats['trouble']['message']}"] if stats["trouble"] else [])
+
+
+def _in_use(codes: str | None) -> str:
+    return "; nothing is coded yet" if codes in {None, "none"} else f"; {codes} in use"
 
 
 def _sizes(parts: dict[str, int]) -> str:

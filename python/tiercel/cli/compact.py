@@ -8,11 +8,17 @@ from tiercel.cli.interrupts import interruptible
 
 
 def run(args: argparse.Namespace) -> Answer:
-    """Rebuild the collection and return disk space."""
+    """Rebuild the collection, with other codes if they are named, and return disk space."""
     with open_collection(args.directory) as collection:
         before = sum(collection.stats()["disk"].values())
-        interruptible(collection.compact)
+        interruptible(lambda: collection.compact(storage=args.storage))
         after = sum(collection.stats()["disk"].values())
-        records = len(collection)
-    document = {"directory": args.directory, "records": records, "bytes_before": before, "bytes_after": after}
+        records, storage = len(collection), collection.storage
+    document = {
+        "directory": args.directory,
+        "records": records,
+        "storage": storage,
+        "bytes_before": before,
+        "bytes_after": after,
+    }
     return Answer(document, [f"{records:,} records; {size(before)} on disk before, {size(after)} now"])

@@ -97,11 +97,14 @@ class _Target:
         """Open the collection once, and create it if it is missing."""
         if self._collection is None:
             self._opens = True
-            self._collection = interruptible(lambda: tiercel.open(self._args.into, embedder=self._embedder))
+            self._collection = interruptible(self._opened)
             self._keeps = not self._beginning.is_of(self._collection)
             self._sequence = self._collection.stats()["sequence"]
             _check_embedder(self._collection, self._embedder)
         return self._collection
+
+    def _opened(self) -> Collection:
+        return tiercel.open(self._args.into, embedder=self._embedder, storage=self._args.storage)
 
     def put(self, batch: Batch) -> None:
         """Write the records before the first wrong one, then raise its error."""

@@ -2,23 +2,25 @@
 
 use serde_json::{Map, Value, json};
 use tiercel_container::quoted;
-use tiercel_index::{Dtype, Kind, Metric, Options, Raw, Rerank, Storage};
+use tiercel_index::{MAX_DIM, Metric, Options, OptionsError, Storage};
 use tiercel_text::{Language, Tokenizer};
 
-use crate::errors::OpenError;
+use crate::errors::{OpenError, StorageError, WriteError};
 use crate::filter::{FieldType, Schema};
 
 /// The format version that is written, and the only one that is read.
 const FORMAT: u64 = 1;
 
 /// The configuration of a collection. Metric and tokenizer are fixed; a dim, a fingerprint and
-/// fields of the schema can be added.
+/// fields of the schema can be added, and a compaction can change the storage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Length of every vector; `None` until the first vector arrives.
     pub dim: Option<usize>,
     /// The metric; its distance is smallest for the nearest vectors.
     pub metric: Metric,
+    /// The form of the vectors that searches of the main index compare.
+    pub storage: Storage,
     /// How texts become terms.
     pub tokenizer: Tokenizer,
     /// Name of the model that made the vectors.
@@ -34,6 +36,8 @@ pub struct OpenOptions {
     pub dim: Option<usize>,
     /// The metric; its distance is smallest for the nearest vectors.
     pub metric: Option<Metric>,
+    /// The form of the vectors that searches of the main index compare.
+    pub storage: Option<Storage>,
     /// How texts become terms.
     pub tokenizer: Option<Tokenizer>,
     /// Name of the model that makes the vectors.
@@ -51,21 +55,12 @@ pub fn metric_name(metric: Metric) -> &'static str {
     METRICS.into_iter().find(|(_, each)| *each == metric).map_or("", |(name, _)| name)
 }
 
-/// Return the options of the main index. A build with 128 candidates takes four fifths of the time
-/// of one with 200, and a walk to the same recall takes a twentieth longer.
-pub(crate) fn options(dim: usize, metric: Metric) -> Options {
-    Options {
-        dim,
-        metric,
-        dtype: Dtype::F32,
-        raw: Raw::Memory,
-        rerank: Rerank::Full,
-        storage: Storage::Auto,
-        memory: None,
-        kind: Kind::Graph,
-        m: 16,
-        ef_construction: 128,
-        seed: 0,
+/// Check that vectors of this length can have a storage; any length, as long as it is not known.
+pub(crate) fn check_storage(storage: Storage, dim: Option<usize>) -> Result<(), StorageError> {
+    let Storage::Codes(kind) = storage else { return Ok(()) };
+    match kind.parts(dim.unwrap_or(MAX_DIM)) {
+        Some((parts, most)) if parts > most => Err(StorageError { storage, dim, most }),
+        _ => Ok(()),
     }
 }
 
@@ -75,6 +70,7 @@ impl OpenOptions {
         Config {
             dim: self.dim,
             metric: self.metric.unwrap_or(Metric::Cosine),
+            storage: self.storage.unwrap_or(Storage::Auto),
             tokenizer: self.tokenizer.unwrap_or_default(),
             fingerprint: self.fingerprint,
             schema: self.schema.unwrap_or_default(),
@@ -122,6 +118,11 @@ impl OpenOptions {
         if let Some(metric) = self.metric.filter(|metric| *metric != config.metric) {
             return differs("metric", quoted(metric_name(config.metric)), quoted(metric_name(metric)));
         }
+        if let Some(storage) = self.storage.filter(|storage| *storage != config.storage) {
+            let wanted = quoted(&storage.name());
+            let cure = format!("; compact(storage={wanted}) changes it");
+            return differs("storage", quoted(&config.storage.name()), wanted + &cure);
+        }
         if let Some(tokenizer) = self.tokenizer.filter(|tokenizer| *tokenizer != config.tokenizer) {
             let shown = |tokenizer: Tokenizer| tokenizer.stemming.map_or_else(none, |language| quoted(language.name()));
             return differs("language", shown(config.tokenizer), shown(tokenizer));
@@ -136,6 +137,32 @@ impl OpenOptions {
 }
 
 impl Config {
+    /// Return the options of the main index. A build with 128 candidates takes four fifths of the
+    /// time of one with 200, and a walk to the same recall takes a twentieth longer.
+    pub(crate) const fn options(&self, dim: usize) -> Options {
+        let Self { metric, storage, .. } = *self;
+        Options { storage, ef_construction: 128, ..Options::new(dim, metric) }
+    }
+
+    /// Check that there can be an index of vectors of the configured length.
+    pub(crate) fn check(&self) -> Result<(), OpenError> {
+        if let Some(dim) = self.dim {
+            Options { storage: Storage::Auto, ..self.options(dim) }.check()?;
+        }
+        Ok(check_storage(self.storage, self.dim)?)
+    }
+
+    /// Check that the first vectors can have this length, and return the options of their index.
+    pub(crate) fn first_options(&self, dim: usize) -> Result<Options, WriteError> {
+        let options = self.options(dim);
+        match options.check() {
+            Ok(()) => Ok(options),
+            Err(OptionsError { option: "dim", low, high, .. }) => Err(WriteError::NoDim { low, high, got: dim }),
+            // A storage that no vectors can have was refused when the collection was opened.
+            Err(parts) => Err(WriteError::TooShort { least: parts.got, storage: self.storage, got: dim }),
+        }
+    }
+
     /// Whether a collection can change from this configuration to `next`.
     pub(crate) fn can_become(&self, next: &Self) -> bool {
         let dim = self.dim.is_none() || next.dim.is_none() || self.dim == next.dim;
@@ -150,6 +177,7 @@ impl Config {
             "format": FORMAT,
             "dim": self.dim,
             "metric": metric_name(self.metric),
+            "storage": self.storage.name(),
             "stemming": language(self.tokenizer.stemming),
             "stop_words": language(self.tokenizer.stop_words),
             "fingerprint": self.fingerprint,
@@ -182,21 +210,29 @@ impl Config {
         };
         let metric = METRICS.into_iter().find(|(name, _)| value["metric"].as_str() == Some(name));
         let metric = metric.ok_or(OpenError::Config("names an unknown metric"))?.1;
+        let storage = match &value["storage"] {
+            // Earlier builds had no other.
+            Value::Null => Some(Storage::Auto),
+            name => name.as_str().and_then(Storage::from_name),
+        };
+        let storage = storage.ok_or(OpenError::Config("names an unknown storage"))?;
         let dim = match &value["dim"] {
             Value::Null => None,
             dim => {
                 let dim = dim.as_u64().and_then(|dim| usize::try_from(dim).ok());
-                let sound = dim.filter(|dim| options(*dim, metric).check().is_ok());
-                Some(sound.ok_or(OpenError::Config("has an invalid dim"))?)
+                Some(dim.ok_or(OpenError::Config("has an invalid dim"))?)
             }
         };
-        Ok(Self {
+        let config = Self {
             dim,
             metric,
+            storage,
             tokenizer: Tokenizer { stemming: language("stemming")?, stop_words: language("stop_words")? },
             fingerprint: value["fingerprint"].as_str().map(Into::into),
             schema: value["schema"].as_object().into_iter().flatten().map(typed).collect::<Result<_, OpenError>>()?,
-        })
+        };
+        config.check().map_err(|_| OpenError::Config("has an invalid dim, or a storage that does not fit it"))?;
+        Ok(config)
     }
 }
 
@@ -209,8 +245,12 @@ mod tests {
         let tokenizer = Tokenizer { stemming: Some(Language::German), stop_words: None };
         let schema = Schema::from_iter([("tags".to_owned(), FieldType::from_name("list[str]").unwrap())]);
         let fingerprint = Some("model \"x\"".into());
-        let config = Config { dim: Some(384), metric: Metric::L2, tokenizer, fingerprint, schema };
-        assert_eq!(Config::from_bytes(&config.to_bytes()).unwrap(), config);
+        for storage in ["auto", "raw", "sq8", "rabitq2", "opq384x4", "rq32x8"] {
+            let (schema, fingerprint) = (schema.clone(), fingerprint.clone());
+            let storage = Storage::from_name(storage).unwrap();
+            let config = Config { dim: Some(384), metric: Metric::L2, storage, tokenizer, fingerprint, schema };
+            assert_eq!(Config::from_bytes(&config.to_bytes()).unwrap(), config);
+        }
     }
 
     #[test]
@@ -223,6 +263,11 @@ mod tests {
         let error = OpenOptions { schema: year("str"), ..OpenOptions::default() }.check(&typed).unwrap_err();
         let message = "schema: expected 'year': int, as in its schema, got 'year': str";
         assert_eq!(error.to_string(), message);
+        let coded = OpenOptions { storage: Storage::from_name("pq48x8"), ..OpenOptions::default() };
+        let message =
+            "storage: expected 'auto', as in the collection, got 'pq48x8'; compact(storage='pq48x8') changes it";
+        assert_eq!(coded.check(&config).unwrap_err().to_string(), message);
+        assert!(coded.check(&coded.clone().into_config()).is_ok());
         assert!(OpenOptions::default().check(&typed).is_ok());
         assert!(OpenOptions::default().check(&config).is_ok());
     }
@@ -264,6 +309,26 @@ mod tests {
             let bytes = format!(r#"{{"format": 1, "metric": "l2", "dim": {dim}}}"#);
             assert!(matches!(Config::from_bytes(bytes.as_bytes()), Err(OpenError::Config(_))), "{dim}");
         }
+    }
+
+    #[test]
+    fn a_storage_is_auto_without_a_name_and_must_fit_the_dim() {
+        let read = |rest: &str| Config::from_bytes(format!(r#"{{"format": 1, "metric": "l2"{rest}}}"#).as_bytes());
+        assert_eq!(read("").unwrap().storage, Storage::Auto);
+        assert_eq!(read(r#", "storage": "sq4", "dim": 3"#).unwrap().storage, Storage::from_name("sq4").unwrap());
+        for rest in [r#""sq3""#, "4", r#""pq4x8", "dim": 3"#, r#""pq32769x8""#, r#""rq33x8""#] {
+            assert!(matches!(read(&format!(r#", "storage": {rest}"#)), Err(OpenError::Config(_))), "{rest}");
+        }
+    }
+
+    #[test]
+    fn first_vectors_of_any_length_that_a_storage_allows_are_accepted() {
+        let config = OpenOptions { storage: Storage::from_name("pq48x8"), ..OpenOptions::default() }.into_config();
+        assert_eq!(config.first_options(48).unwrap().storage, config.storage);
+        let message = "vectors: expected vectors of at least 48 values for the collection's storage 'pq48x8', got 47";
+        assert_eq!(config.first_options(47).unwrap_err().to_string(), message);
+        let message = "vectors: expected vectors of length 1 to 32768, got 40000";
+        assert_eq!(config.first_options(40_000).unwrap_err().to_string(), message);
     }
 
     #[test]

@@ -2,10 +2,26 @@
 
 use thiserror::Error;
 use tiercel_container::quoted;
-use tiercel_index::{Interrupted, OptionsError, RowError, SearchError};
+use tiercel_index::{Interrupted, OptionsError, RowError, SearchError, Storage};
 use tiercel_store as store;
 
 use crate::filter::{FieldType, FilterError, SchemaError};
+
+/// A storage has more parts than vectors can have.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("storage: expected at most {most} parts{}, got {}", for_length(*dim), quoted(&storage.name()))]
+pub struct StorageError {
+    /// The storage.
+    pub storage: Storage,
+    /// The length of the vectors; `None` if any would do, and none does.
+    pub dim: Option<usize>,
+    /// The most parts of such vectors.
+    pub most: usize,
+}
+
+fn for_length(dim: Option<usize>) -> String {
+    dim.map(|dim| format!(" for vectors of length {dim}")).unwrap_or_default()
+}
 
 /// Why a collection cannot be opened.
 #[derive(Debug, Error)]
@@ -58,6 +74,9 @@ pub enum OpenError {
     /// An option is out of range.
     #[error(transparent)]
     Options(#[from] OptionsError),
+    /// The vectors cannot have the storage.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// The requested instruction set is not available.
     #[error("{0}")]
     Simd(String),
@@ -120,6 +139,22 @@ pub enum WriteError {
         /// The length of the new vectors.
         got: usize,
     },
+    /// The first vectors have fewer values than the storage has parts.
+    #[error(
+        "vectors: expected vectors of at least {least} values for the collection's storage {}, got {got}",
+        quoted(&storage.name())
+    )]
+    TooShort {
+        /// The least length.
+        least: usize,
+        /// The storage of the collection.
+        storage: Storage,
+        /// The length of the new vectors.
+        got: usize,
+    },
+    /// The vectors cannot have the storage.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// The number of values does not match the number of records with a vector.
     #[error("vectors: expected {expected} values, got {got}")]
     Length {

@@ -28,7 +28,7 @@ mod write;
 
 pub use collection::Collection;
 pub use config::{Config, OpenOptions, metric_name};
-pub use errors::{OpenError, QueryError, WriteError};
+pub use errors::{OpenError, QueryError, StorageError, WriteError};
 pub use events::{Event, Events, Level};
 pub use open::Running;
 pub use search::among::{List, Moment, Norms};

@@ -1,6 +1,9 @@
 //! Background work on request.
 
+use tiercel_index::Storage;
+
 use crate::collection::Collection;
+use crate::config::check_storage;
 use crate::errors::WriteError;
 use crate::maintain::checkpoint::checkpoint;
 use crate::maintain::renumber::{is_sparse, renumber};
@@ -18,14 +21,28 @@ impl Collection {
         fill_up(writer)
     }
 
-    /// Rebuild indexes that have many dead rows, write a checkpoint, and return unused disk space.
-    /// If most rows are dead, renumber the live ones; writes wait meanwhile.
+    /// Rebuild indexes that have dead rows, write a checkpoint, and return unused disk space. If
+    /// most rows are dead, renumber the live ones; writes wait meanwhile.
     pub fn compact(&self) -> Result<(), WriteError> {
+        self.compact_to(None)
+    }
+
+    /// Do the same, and give the main index another storage. The checkpoint has the index and the
+    /// configuration; after a crash before it is published, both are as they were.
+    pub fn change_storage(&self, storage: Storage) -> Result<(), WriteError> {
+        self.compact_to(Some(storage))
+    }
+
+    fn compact_to(&self, storage: Option<Storage>) -> Result<(), WriteError> {
         let writer = self.writer()?;
         let mut maintenance = writer.maintenance.lock();
-        rebuild(writer)?;
-        if is_sparse(&writer.snapshot()) {
-            renumber(writer, &mut maintenance)?;
+        let storage = storage.unwrap_or_else(|| writer.storage());
+        check_storage(storage, self.config().dim)?;
+        rebuild(writer, storage)?;
+        // Without a dim, the first vectors could come in between the new configuration on disk and
+        // the one in memory, and fit only one of them. Renumbering lets no write come in between.
+        if is_sparse(&writer.snapshot()) || writer.storage() != storage {
+            renumber(writer, &mut maintenance, storage)?;
         } else {
             checkpoint(writer, &mut maintenance)?;
             writer.store.compact()?;
@@ -45,7 +62,8 @@ impl Collection {
     /// wait meanwhile; searches do not.
     pub fn renumber(&self) -> Result<(), WriteError> {
         let writer = self.writer()?;
-        renumber(writer, &mut writer.maintenance.lock())?;
+        let mut maintenance = writer.maintenance.lock();
+        renumber(writer, &mut maintenance, writer.storage())?;
         // Otherwise the old file would stay until the next write.
         apply(writer)
     }

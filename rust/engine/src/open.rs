@@ -7,8 +7,7 @@ use tiercel_container::{OsVfs, Vfs};
 use tiercel_store::{Durability, OpenError as StoreError, Options, Prepared, Store};
 
 use crate::collection::{Access, Collection};
-use crate::config::options;
-use crate::config::{Config, OpenOptions};
+use crate::config::OpenOptions;
 use crate::errors::{OpenError, WriteError};
 use crate::filter::{Schema, SchemaError};
 use crate::maintain::background::Background;
@@ -52,12 +51,12 @@ impl Collection {
             return Err(StoreError::NotFound.into());
         } else {
             let config = wanted.clone().into_config();
-            check_dim(&config)?;
+            config.check()?;
             (Prepared::create(vfs, path, store_options, &[(CONFIG, &config.to_bytes())])?, config)
         };
         let (mut snapshot, maintenance) = read(prepared.reader(), &|name| prepared.open_segment(name), &stored)?;
         let config = wanted.extended(&snapshot.config)?;
-        check_dim(&config)?;
+        config.check()?;
         if config.schema != stored.schema {
             check_records(&snapshot, &config.schema)?;
         }
@@ -98,11 +97,6 @@ impl Collection {
         writer.core.events.info(format!("closed with {} records", writer.snapshot().live));
         tidied
     }
-}
-
-/// Check that an index can hold vectors of the configured length.
-fn check_dim(config: &Config) -> Result<(), OpenError> {
-    Ok(config.dim.map_or(Ok(()), |dim| options(dim, config.metric).check())?)
 }
 
 /// Check that all readable records agree with a schema.

@@ -6,8 +6,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::AtomicBool;
 
 use tiercel_index::{
-    Among, CodecKind, Dtype, Filter, Index, Kind, LoadError, Metric, Options, Raw, Rerank, SearchSettings, Storage,
-    Work,
+    Among, CodecKind, Dtype, Filter, Index, LoadError, Metric, Options, SearchSettings, Storage, Work,
 };
 use tiercel_quant::split_mix;
 
@@ -28,19 +27,7 @@ static FILES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
         (Metric::L2, Dtype::F32, storage("rq2x8"), 2, 1100),
     ];
     made.map(|(metric, dtype, storage, dim, rows)| {
-        let options = Options {
-            dim,
-            metric,
-            dtype,
-            raw: Raw::Memory,
-            rerank: Rerank::Full,
-            storage,
-            memory: None,
-            kind: Kind::Graph,
-            m: 2,
-            ef_construction: 10,
-            seed: 0,
-        };
+        let options = Options { dtype, storage, m: 2, ef_construction: 10, ..Options::new(dim, metric) };
         let index = Index::new(options).expect("options in range");
         with_work(|work| index.add(numbers(dim * rows), None, work)).expect("vectors that can be added");
         index.delete(&[3]);

@@ -136,6 +136,23 @@ pub struct OptionsError {
 }
 
 impl Options {
+    /// Return the default options.
+    pub const fn new(dim: usize, metric: Metric) -> Self {
+        Self {
+            dim,
+            metric,
+            dtype: Dtype::F32,
+            raw: Raw::Memory,
+            rerank: Rerank::Full,
+            storage: Storage::Auto,
+            memory: None,
+            kind: Kind::Graph,
+            m: 16,
+            ef_construction: 200,
+            seed: 0,
+        }
+    }
+
     /// Return the bytes of a full vector.
     pub(crate) const fn row_bytes(&self) -> usize {
         match self.dtype {

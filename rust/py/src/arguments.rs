@@ -189,9 +189,8 @@ pub(crate) fn choice<T: Copy>(given: &Given<'_>, argument: &str, choices: &[(&st
     Err(invalid(value.py(), message))
 }
 
-/// Read a storage; the default is "auto".
-pub(crate) fn storage(given: &Given<'_>) -> PyResult<Storage> {
-    let Given::Yes(value) = given else { return Ok(Storage::Auto) };
+/// Read the name of a storage.
+pub(crate) fn storage(value: &Bound<'_, PyAny>) -> PyResult<Storage> {
     let storage = text(value).and_then(|name| Storage::from_name(&name));
     storage.ok_or_else(|| {
         let known = Storage::all().map(|storage| format!("'{}'", storage.name())).collect::<Vec<_>>().join(" or ");

@@ -150,7 +150,7 @@ pub(crate) fn open(py: Python<'_>, problem: OpenError, path: &Path) -> PyErr {
             invalid(py, format!("{}: expected an int from {} to {}", range.option, range.low, range.high))
         }
         OpenError::Write(problem) => commit(py, &problem),
-        OpenError::Differs { .. } | OpenError::Disagrees { .. } | OpenError::Simd(_) => {
+        OpenError::Differs { .. } | OpenError::Disagrees { .. } | OpenError::Simd(_) | OpenError::Storage(_) => {
             invalid(py, problem.to_string())
         }
         OpenError::Thread(why) => internal(py, &why),

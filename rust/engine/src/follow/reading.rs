@@ -122,6 +122,10 @@ impl State {
         }
         let Some(config) = reached(&now.config, config_of(&reader)?) else { return Ok(Course::Lost) };
         let damaged = |what| OpenError::Damaged { file: "log".into(), what };
+        if config.storage != now.config.storage {
+            // The newest checkpoint has the index with the new one.
+            return Ok(Course::Load(gathered.sequence > 0));
+        }
         let enough = self.from_files.saturating_add(MANY);
         if reader.next_row() >= enough && last_checkpoint(&reader)?.rows >= enough {
             return Ok(Course::Load(gathered.sequence > 0));

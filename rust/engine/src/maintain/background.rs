@@ -122,7 +122,7 @@ fn tidy(writer: &Writer, idle: bool) -> Result<(), WriteError> {
     }
     fill_up(writer)?;
     if renumber::is_due(&writer.snapshot()) {
-        renumber::renumber(writer, &mut maintenance)?;
+        renumber::renumber(writer, &mut maintenance, writer.storage())?;
     }
     if maintenance.is_due(&writer.snapshot(), writer.store.log_bytes()) {
         checkpoint(writer, &mut maintenance)?;

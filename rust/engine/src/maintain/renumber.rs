@@ -13,13 +13,14 @@
 //! renumbering only.
 
 use roaring::RoaringBitmap;
-use tiercel_index::Index;
+use tiercel_index::{Index, Storage};
 use tiercel_store::{Quiet, Reader};
 use tiercel_text::ANALYZER;
 
+use crate::config::Config;
 use crate::errors::{QueryError, WriteError};
 use crate::maintain::upkeep::apply;
-use crate::maintain::upkeep::{is_mostly_dead, move_growing};
+use crate::maintain::upkeep::{is_mostly_dead, move_growing, rebuild};
 use crate::state::checkpoint::{Checkpoint, INDEX, META, Maintenance, TEXT};
 use crate::state::load::{CONFIG, read};
 use crate::state::snapshot::Snapshot;
@@ -42,8 +43,9 @@ pub(crate) fn is_due(snapshot: &Snapshot) -> bool {
     snapshot.rows >= MANY && is_sparse(snapshot)
 }
 
-/// Renumber the live rows, and write a checkpoint of all of them.
-pub(crate) fn renumber(writer: &Writer, maintenance: &mut Maintenance) -> Result<(), WriteError> {
+/// Renumber the live rows, and write a checkpoint of all of them. The main index has this storage
+/// afterwards.
+pub(crate) fn renumber(writer: &Writer, maintenance: &mut Maintenance, storage: Storage) -> Result<(), WriteError> {
     maintenance.recover(&writer.store)?;
     // Do most of the preparation while commits go on.
     move_growing(writer)?;
@@ -52,7 +54,12 @@ pub(crate) fn renumber(writer: &Writer, maintenance: &mut Maintenance) -> Result
     if let Some(why) = writer.failure.lock().clone() {
         return Err(WriteError::Unsearchable(why));
     }
+    if writer.storage() != storage {
+        // The first vectors have come in since the last look.
+        rebuild(writer, storage)?;
+    }
     let sealed = move_growing(writer)?;
+    let config = Config { storage, ..(*sealed.config).clone() };
     let next = Checkpoint {
         rows: quiet.rows().len() as u32,
         index: write_index(writer, &quiet, maintenance, &sealed)?,
@@ -60,13 +67,13 @@ pub(crate) fn renumber(writer: &Writer, maintenance: &mut Maintenance) -> Result
         analyzer: ANALYZER,
         number: maintenance.number(),
     };
-    let (config, checkpoint) = (sealed.config.to_bytes(), next.to_bytes());
+    let (stored, checkpoint) = (config.to_bytes(), next.to_bytes());
     let before = to_bytes(sealed.reader.numbering() + 1, quiet.rows());
-    let meta = [(CONFIG, config.as_slice()), (META, checkpoint.as_slice()), (RENUMBERED, before.as_slice())];
+    let meta = [(CONFIG, stored.as_slice()), (META, checkpoint.as_slice()), (RENUMBERED, before.as_slice())];
     let segments: Vec<&str> = next.files().collect();
     writer.faults.meet("renumber")?;
     quiet.renumber(&segments, &meta, |reader| {
-        *maintenance = caught(|| take(writer, reader, &sealed))?;
+        *maintenance = caught(|| take(writer, reader, &config))?;
         Ok(())
     })?;
     writer.core.events.info(format!("renumbered {} records", next.rows));
@@ -75,8 +82,8 @@ pub(crate) fn renumber(writer: &Writer, maintenance: &mut Maintenance) -> Result
 
 /// Publish the content of the store, read as when a collection is opened. Nothing may be written
 /// before: a later batch would use other row numbers than the snapshot.
-fn take(writer: &Writer, reader: Reader, sealed: &Snapshot) -> Result<Maintenance, String> {
-    let (snapshot, maintenance) = read(reader, &|name| writer.store.open_segment(name), &sealed.config)
+fn take(writer: &Writer, reader: Reader, config: &Config) -> Result<Maintenance, String> {
+    let (snapshot, maintenance) = read(reader, &|name| writer.store.open_segment(name), config)
         .map_err(|error| format!("the records were renumbered, but could not be read afterwards: {error}"))?;
     writer.change(|now| {
         *now = snapshot;

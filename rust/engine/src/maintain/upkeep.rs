@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use tiercel_index::Index;
+use tiercel_index::{Index, Options, Storage};
 
+use crate::config::{Config, check_storage};
 use crate::errors::WriteError;
 use crate::state::snapshot::Snapshot;
 use crate::state::vectors::{Vectors, work};
@@ -91,19 +92,23 @@ fn missing(writer: &Writer, main: &Index, segments: &[Arc<Index>]) -> Result<(Ve
     Ok((all, values))
 }
 
-/// Rebuild the main index without its dead rows, if it has any, to reclaim their slots.
-pub(crate) fn rebuild(writer: &Writer) -> Result<(), WriteError> {
+/// Rebuild the main index without its dead rows, to reclaim their slots, and with this storage, if
+/// it has dead rows or another storage. Without a main index, the storage stays as it is.
+pub(crate) fn rebuild(writer: &Writer, storage: Storage) -> Result<(), WriteError> {
     let sealed = move_growing(writer)?;
     take_out_dead(writer)?;
     writer.change(|snapshot| {
         snapshot.renew_fields();
         Ok::<_, WriteError>(())
     })?;
-    let Some(old) = sealed.vectors.map(|vectors| vectors.main).filter(|main| main.slots() > main.len()) else {
+    let Some(old) = sealed.vectors.map(|vectors| vectors.main) else { return Ok(()) };
+    let options = Options { storage, ..old.options().clone() };
+    if old.slots() == old.len() && old.options().storage == storage && sealed.config.storage == storage {
         return Ok(());
-    };
+    }
+    check_storage(storage, Some(options.dim))?;
     let unsearchable = |error: String| WriteError::Unsearchable(error);
-    let new = Index::new(old.options().clone()).map_err(|error| unsearchable(error.to_string()))?;
+    let new = Index::new(options).map_err(|error| unsearchable(error.to_string()))?;
     let rows = old.ids();
     for rows in rows.chunks(REBUILT) {
         writer.faults.meet("rebuild")?;
@@ -116,6 +121,7 @@ pub(crate) fn rebuild(writer: &Writer) -> Result<(), WriteError> {
         if let Some(vectors) = &mut snapshot.vectors {
             vectors.main = new;
         }
+        snapshot.config = Arc::new(Config { storage, ..(*snapshot.config).clone() });
         Ok(())
     })
 }
@@ -173,5 +179,5 @@ pub(crate) const fn is_mostly_dead(all: u64, live: u64) -> bool {
 /// Rebuild the main index if most of its slots are rows that were taken out.
 pub(crate) fn fill_up(writer: &Writer) -> Result<(), WriteError> {
     let is_hollow = |vectors: &Vectors| is_mostly_dead(vectors.main.slots() as u64, vectors.main.len() as u64);
-    if writer.snapshot().vectors.as_ref().is_some_and(is_hollow) { rebuild(writer) } else { Ok(()) }
+    if writer.snapshot().vectors.as_ref().is_some_and(is_hollow) { rebuild(writer, writer.storage()) } else { Ok(()) }
 }

@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::collection::Collection;
-use crate::config::Config;
-use crate::config::options;
 use crate::errors::QueryError;
 use crate::filter::Filter;
 use crate::search::expand::Expand;
@@ -95,9 +93,9 @@ impl Collection {
 
     /// Check query vectors, and return their dim.
     pub(crate) fn check(&self, argument: &'static str, vectors: &[f32]) -> Result<usize, QueryError> {
-        let Config { dim, metric, .. } = *self.config();
-        let dim = dim.ok_or(QueryError::NoVectors)?;
-        check_vectors(argument, vectors, &options(dim, metric))?;
+        let config = self.config();
+        let dim = config.dim.ok_or(QueryError::NoVectors)?;
+        check_vectors(argument, vectors, &config.options(dim))?;
         Ok(dim)
     }
 

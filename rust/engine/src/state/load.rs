@@ -4,12 +4,11 @@ use std::mem;
 use std::sync::Arc;
 use std::thread;
 
-use tiercel_index::{Index, Metric};
+use tiercel_index::Index;
 use tiercel_store::{FreshChunk, ReadError, Reader, SegmentFile};
 use tiercel_text::{BuildError, Segment, TextIndex, Tokenizer};
 
 use crate::config::Config;
-use crate::config::options;
 use crate::errors::OpenError;
 use crate::filter::FieldIndexes;
 use crate::state::checkpoint::{Checkpoint, INDEX, Maintenance, TEXT, last_checkpoint};
@@ -32,7 +31,7 @@ pub(crate) fn config_of(reader: &Reader) -> Result<Config, OpenError> {
 pub(crate) fn read(reader: Reader, files: Files<'_>, config: &Config) -> Result<(Snapshot, Maintenance), OpenError> {
     let last = last_checkpoint(&reader)?;
     let rows = reader.next_row();
-    let options = config.dim.map(|dim| options(dim, config.metric));
+    let options = config.dim.map(|dim| config.options(dim));
     let damage = Arc::new(Damage::default());
     let (index, (visibility, (text, texts))) = both(
         || options.as_ref().map(|options| read_index(files, &last, options)).transpose(),
@@ -42,7 +41,7 @@ pub(crate) fn read(reader: Reader, files: Files<'_>, config: &Config) -> Result<
             Ok((visibility, texts))
         },
     )?;
-    let vectors = read_vectors(index, config.metric, &reader, &last, &visibility)?;
+    let vectors = read_vectors(index, config, &reader, &last, &visibility)?;
     let snapshot = Snapshot {
         // Before the first checkpoint, only the vectors themselves tell their dim.
         config: Arc::new(Config { dim: vectors.as_ref().map(Vectors::dim), ..config.clone() }),
@@ -99,7 +98,8 @@ fn read_index(files: Files<'_>, last: &Checkpoint, options: &tiercel_index::Opti
     let damaged = |what: String| OpenError::Damaged { file: name.clone(), what };
     let index = Index::read_verified(segment.reader(INDEX)?, segment.len(INDEX).unwrap_or(0));
     let index = index.map_err(|error| damaged(error.to_string()))?;
-    // The options for building a graph may differ between versions and are not compared.
+    // The options for building a graph may differ between versions and are not compared. Nor is the
+    // storage: earlier builds drop it from the configuration. Compacting makes both the same.
     let of = |options: &tiercel_index::Options| (options.dim, options.metric, options.dtype);
     if of(index.options()) == of(options) { Ok(index) } else { Err(damaged("an index of another collection".into())) }
 }
@@ -108,7 +108,7 @@ fn read_index(files: Files<'_>, last: &Checkpoint, options: &tiercel_index::Opti
 /// vector and no dim is configured.
 fn read_vectors(
     main: Option<Index>,
-    metric: Metric,
+    config: &Config,
     reader: &Reader,
     last: &Checkpoint,
     visibility: &Visibility,
@@ -128,10 +128,11 @@ fn read_vectors(
     reader.fresh(last.rows, |chunk: FreshChunk<'_>| {
         let strange = || damaged(format!("vectors of {} bytes", chunk.width));
         let (dim, rest) = (chunk.width / size_of::<f32>(), chunk.width % size_of::<f32>());
-        let known = match &vectors {
-            Some(known) => known.clone(),
-            None if options(dim, metric).check().is_ok() => Vectors::empty(dim, metric).map_err(OpenError::Simd)?,
-            None => return Err(strange()),
+        let known = if let Some(known) = &vectors {
+            known.clone()
+        } else {
+            let options = config.first_options(dim).map_err(|_| strange())?;
+            Vectors::empty(options).map_err(OpenError::Simd)?
         };
         if (known.dim(), 0) != (dim, rest) {
             return Err(strange());

@@ -60,7 +60,7 @@ impl Snapshot {
     /// Replace the configuration with one that extends it.
     pub(crate) fn take_config(&mut self, config: Config) -> Result<(), String> {
         if let (Some(dim), None) = (config.dim, &self.vectors) {
-            self.vectors = Some(Vectors::empty(dim, config.metric)?);
+            self.vectors = Some(Vectors::empty(config.options(dim))?);
         }
         self.config = Arc::new(config);
         Ok(())

@@ -82,7 +82,6 @@ mod tests {
     use crate::collection::{Access, Collection};
     use crate::config::OpenOptions;
     use crate::filter::Filter;
-    use crate::maintain::renumber::renumber;
     use crate::open::Running;
     use crate::state::writer::Writer;
     use crate::write::upsert::NewRecord;
@@ -143,7 +142,7 @@ mod tests {
         upsert(&collection, "b", 2);
         collection.delete(vec!["a".into()]).unwrap();
         assert_eq!(count(&collection, 2), 1);
-        let renumber = || renumber(writer(&collection), &mut writer(&collection).maintenance.lock()).unwrap();
+        let renumber = || collection.renumber().unwrap();
         beside_indexing(&collection, || upsert(&collection, "c", 3), renumber);
         upsert(&collection, "d", 4);
         assert_eq!([1, 2, 3, 4].map(|n| count(&collection, n)), [0, 1, 1, 1]);

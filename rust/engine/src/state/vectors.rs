@@ -4,9 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use tiercel_index::{Budget, Filter, Index, Metric, Options, SearchSettings, Stats, Storage, Trace, Work};
+use tiercel_index::{Budget, Filter, Index, Options, SearchSettings, Stats, Storage, Trace, Work};
 
-use crate::config::options;
 use crate::errors::QueryError;
 
 /// The most vectors in a growing segment, which a search compares one by one.
@@ -76,9 +75,9 @@ impl Vectors {
         Self { main: Arc::new(main), growing: Vec::new() }
     }
 
-    /// Start without vectors, for vectors of this length.
-    pub(crate) fn empty(dim: usize, metric: Metric) -> Result<Self, String> {
-        Index::new(options(dim, metric)).map(Self::new).map_err(|error| error.to_string())
+    /// Start without vectors.
+    pub(crate) fn empty(options: Options) -> Result<Self, String> {
+        Index::new(options).map(Self::new).map_err(|error| error.to_string())
     }
 
     /// Return the statistics of the main index, with the bytes of all.
@@ -89,6 +88,9 @@ impl Vectors {
                 *bytes += more;
             }
         }
+        let beside = stats.bytes.iter().filter(|(part, _)| !["vectors", "total"].contains(part));
+        let slots: usize = self.indexes().map(|index| index.slots()).sum();
+        stats.bytes_per_vector = beside.map(|(_, bytes)| *bytes as f64).sum::<f64>() / slots.max(1) as f64;
         stats
     }
 
@@ -196,10 +198,14 @@ fn search_one(
 
 #[cfg(test)]
 mod tests {
+    use tiercel_index::Metric;
+
     use super::*;
+    use crate::config::OpenOptions;
 
     fn vectors(rows: std::ops::Range<u64>) -> Vectors {
-        let empty = Vectors::new(Index::new(options(2, Metric::L2)).unwrap());
+        let config = OpenOptions { metric: Some(Metric::L2), ..OpenOptions::default() }.into_config();
+        let empty = Vectors::empty(config.options(2)).unwrap();
         let values: Vec<f32> = rows.clone().flat_map(|row| [row as f32, 0.0]).collect();
         empty.with(&rows.collect::<Vec<_>>(), &values).unwrap()
     }

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tiercel_index::Storage;
 use tiercel_store::{Applied, Store};
 
 use crate::faults::Faults;
@@ -56,6 +57,11 @@ impl Writer {
     /// Return the newest snapshot.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         self.core.snapshot()
+    }
+
+    /// Return the storage of the main index. It changes only under the lock of `maintenance`.
+    pub(crate) fn storage(&self) -> Storage {
+        self.snapshot().config.storage
     }
 
     /// See [`Core::change`].

@@ -138,7 +138,7 @@ mod tests {
         collection.delete(vec!["a".into()]).unwrap();
         let known = collection.all_ids().unwrap();
         let Access::Write(writer, _) = &collection.access else { panic!("open to write") };
-        renumber(writer, &mut writer.maintenance.lock()).unwrap();
+        renumber(writer, &mut writer.maintenance.lock(), writer.storage()).unwrap();
         let last = |newest: &Snapshot| Ok(RoaringBitmap::from([newest.rows - 1]));
         assert_eq!(collection.remove(known, last).unwrap(), 1);
         assert_eq!(["b", "c"].map(|id| collection.contains(id).unwrap()), [true, false]);

@@ -92,6 +92,10 @@ impl Collection {
                 // Another caller has written the first vectors meanwhile.
                 return Err(WriteError::Dim { expected: dim, got: given });
             }
+            if !vectors.is_empty() {
+                // A compaction may have changed the storage meanwhile.
+                snapshot.config.first_options(dim)?;
+            }
             let mut draft = Draft::default();
             for part in &parts {
                 if let Some((row, record)) = snapshot.reader.get(part.id).map_err(QueryError::from)? {
@@ -115,15 +119,17 @@ impl Collection {
         draft: impl Fn(&Snapshot) -> Result<Draft, WriteError>,
     ) -> Result<usize, WriteError> {
         let writer = self.writer()?;
-        let (sequence, early) = {
+        // A compaction may read the content from disk again, with another configuration.
+        let moment = |snapshot: &Snapshot| (snapshot.reading, snapshot.sequence);
+        let (before, early) = {
             let snapshot = writer.snapshot();
-            (snapshot.sequence, draft(&snapshot))
+            (moment(&snapshot), draft(&snapshot))
         };
         let mut count = 0;
         let make = || {
             self.check_searchable()?;
             let newest = writer.snapshot();
-            let Draft { batch, fresh, there, .. } = if newest.sequence == sequence { early? } else { draft(&newest)? };
+            let Draft { batch, fresh, there, .. } = if moment(&newest) == before { early? } else { draft(&newest)? };
             count = there;
             let shared = Arc::clone(writer);
             let publish = move |applied: &Applied| publish(&shared, applied, fresh);

@@ -8,7 +8,6 @@ use tiercel_text::Segment;
 
 use crate::collection::Collection;
 use crate::config::Config;
-use crate::config::options;
 use crate::errors::WriteError;
 use crate::state::apply::{Fresh, Packed, merge_few};
 use crate::state::damage::why;
@@ -164,9 +163,12 @@ impl Collection {
         let writer = self.writer()?;
         let make = || {
             self.check_searchable()?;
-            match writer.snapshot().config.dim {
+            let config = Arc::clone(&writer.snapshot().config);
+            match config.dim {
                 Some(expected) if expected != dim => Err(WriteError::Dim { expected, got: dim }),
                 _ => {
+                    // A compaction may have changed the storage meanwhile.
+                    config.first_options(dim)?;
                     let shared = Arc::clone(writer);
                     Ok(Some((batch, move |applied: &Applied| publish(&shared, applied, fresh))))
                 }
@@ -228,10 +230,9 @@ pub(crate) fn check_json<'a>(metadata: impl Iterator<Item = (&'a str, Option<&'a
 /// Check the vectors of a batch, and return the dim; 0 if there are no vectors and none is
 /// configured.
 fn check_vectors(config: &Config, records: &[NewRecord], vectors: &[f32]) -> Result<usize, WriteError> {
-    let Config { dim, metric, .. } = *config;
     let count = records.iter().filter(|record| record.vector).count();
     let length = vectors.len().checked_div(count).unwrap_or(0);
-    let dim = dim.unwrap_or(length);
+    let dim = config.dim.unwrap_or(length);
     if vectors.len() != count * length {
         return Err(WriteError::Length { expected: count * dim, got: vectors.len() });
     }
@@ -239,9 +240,7 @@ fn check_vectors(config: &Config, records: &[NewRecord], vectors: &[f32]) -> Res
         return Err(WriteError::Dim { expected: dim, got: length });
     }
     if count > 0 {
-        let options = options(dim, metric);
-        options.check().map_err(|range| WriteError::NoDim { low: range.low, high: range.high, got: dim })?;
-        tiercel_index::check_vectors("vectors", vectors, &options)?;
+        tiercel_index::check_vectors("vectors", vectors, &config.first_options(dim)?)?;
     }
     Ok(dim)
 }

@@ -16,6 +16,7 @@ mod model;
 mod scanning;
 mod searching;
 mod stages;
+mod storing;
 mod viewing;
 
 use std::path::Path;

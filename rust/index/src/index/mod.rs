@@ -171,7 +171,7 @@ mod tests {
 
     use super::read::SearchSettings;
     use super::*;
-    use crate::options::{Dtype, Kind, Metric, Rerank};
+    use crate::options::Metric;
     use crate::work::Work;
 
     /// How many threads' memory an index keeps.
@@ -181,21 +181,7 @@ mod tests {
 
     #[test]
     fn memory_of_searches_is_kept_until_clear_or_optimize() {
-        let (dtype, storage) = (Dtype::F32, Storage::Raw);
-        let (raw, rerank, memory, kind) = (Raw::Memory, Rerank::Full, None, Kind::Graph);
-        let options = Options {
-            dim: 1,
-            metric: Metric::L2,
-            dtype,
-            raw,
-            rerank,
-            storage,
-            memory,
-            kind,
-            m: 2,
-            ef_construction: 1,
-            seed: 0,
-        };
+        let options = Options { storage: Storage::Raw, m: 2, ef_construction: 1, ..Options::new(1, Metric::L2) };
         let (index, stop) = (Index::new(options).expect("options"), AtomicBool::new(false));
         let work = Work::quiet(1, &stop);
         let vectors: Vec<f32> = (0..1500u16).map(f32::from).collect();

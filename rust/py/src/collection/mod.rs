@@ -12,6 +12,7 @@ mod scan;
 mod stats;
 mod vectors;
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use tiercel_engine::filter::Filter;
 use tiercel_engine::{Collection, Language, Moment, Norms, OpenOptions, Order, Page, Running, Search, metric_name};
 use tiercel_index::Work;
 
+use crate::arguments;
 use crate::errors;
 use crate::gil::{Apart, Many, Turns, list};
 use crate::work::detached;
@@ -69,10 +71,12 @@ impl CollectionCore {
         read_only: bool,
         schema: Option<Vec<(String, String)>>,
         create: bool,
+        storage: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let wanted = OpenOptions {
             dim,
             metric: metric.and_then(opening::metric),
+            storage: storage.map(arguments::storage).transpose()?,
             tokenizer: languages.map(|languages| opening::tokenizer(py, languages)).transpose()?,
             fingerprint,
             schema: schema.map(|fields| opening::schema(py, fields)).transpose()?,
@@ -94,6 +98,11 @@ impl CollectionCore {
     #[getter]
     fn metric(&self, py: Python<'_>) -> PyResult<&'static str> {
         Ok(metric_name(self.handle.config(py)?.metric))
+    }
+
+    #[getter]
+    fn storage(&self, py: Python<'_>) -> PyResult<Cow<'static, str>> {
+        Ok(self.handle.config(py)?.storage.name())
     }
 
     #[getter]
@@ -335,8 +344,12 @@ impl CollectionCore {
         self.handle.write(py, Collection::wait_idle)
     }
 
-    fn compact(&self, py: Python<'_>) -> PyResult<()> {
-        self.handle.write(py, Collection::compact)
+    fn compact(&self, py: Python<'_>, storage: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let storage = storage.map(arguments::storage).transpose()?;
+        self.handle.write(py, |collection| match storage {
+            Some(storage) => collection.change_storage(storage),
+            None => collection.compact(),
+        })
     }
 
     fn backup(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {

@@ -27,6 +27,7 @@ pub(super) fn stats<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, 
     disk.set_item("segments", stats.disk_segments)?;
     out.set_item("disk", disk)?;
     out.set_item("storage", stats.index.as_ref().map(|index| &*index.storage))?;
+    out.set_item("bytes_per_vector", stats.index.as_ref().map(|index| index.bytes_per_vector))?;
     out.set_item("damaged", stats.damaged)?;
     out.set_item("trouble", stats.trouble.as_ref().map(|trouble| told(py, trouble)).transpose()?)?;
     Ok(out)

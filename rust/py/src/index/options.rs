@@ -31,7 +31,10 @@ impl Options<'_> {
             dtype: choice(&self.dtype, "dtype", arguments::DTYPES)?,
             raw: choice(&self.raw, "raw", arguments::RAWS)?,
             rerank: choice(&self.rerank, "rerank", arguments::RERANKS)?,
-            storage: arguments::storage(&self.storage)?,
+            storage: match &self.storage {
+                Given::Yes(value) => arguments::storage(value)?,
+                Given::No => core::Storage::Auto,
+            },
             memory: arguments::memory(&self.memory)?,
             kind: choice(&self.kind, "kind", arguments::KINDS)?,
             m: size(&self.m, m)?,

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tiercel_container::sim::{Fault, FaultKind, SimVfs};
+use tiercel_index::Storage;
 use tiercel_store::Durability;
 
 use super::*;
 use crate::collection::{Access, Collection};
-use crate::config::OpenOptions;
+use crate::config::{Config, OpenOptions};
 use crate::errors::WriteError;
 use crate::maintain::checkpoint::checkpoint;
 use crate::maintain::upkeep::{apply, merge_text, move_growing, move_sealed, rebuild, seal, take_out_dead};
@@ -109,7 +110,7 @@ fn all(writer: &Writer) -> Result<(), WriteError> {
     move_growing(writer)?;
     merge_text(writer)?;
     take_out_dead(writer)?;
-    rebuild(writer)
+    rebuild(writer, writer.storage())
 }
 
 fn write_checkpoint(collection: &Collection) -> bool {
@@ -119,7 +120,10 @@ fn write_checkpoint(collection: &Collection) -> bool {
 
 fn number_anew(collection: &Collection) -> bool {
     let writer = writer(collection);
-    writer.core.troubles.attempt(Part::Upkeep, || renumber::renumber(writer, &mut writer.maintenance.lock()))
+    writer
+        .core
+        .troubles
+        .attempt(Part::Upkeep, || renumber::renumber(writer, &mut writer.maintenance.lock(), writer.storage()))
 }
 
 /// Do all work, step by step.
@@ -201,6 +205,94 @@ fn a_step_that_fails_or_panics_is_told_and_done_by_the_next_attempt() {
         "write the index",
     ];
     assert_eq!(steps.into_iter().collect::<Vec<_>>(), expected);
+}
+
+/// Return the storage that the configuration names, which is that of the main index.
+fn storage(collection: &Collection) -> Storage {
+    let snapshot = collection.core.snapshot();
+    let storage = snapshot.config.storage;
+    assert_eq!(snapshot.vectors.as_ref().unwrap().main.options().storage, storage);
+    storage
+}
+
+#[test]
+fn a_change_of_storage_that_fails_or_panics_is_made_by_the_next_attempt() {
+    let wanted = Storage::from_name("sq8").unwrap();
+    for panics in [false, true] {
+        for nth in 1.. {
+            let vfs = SimVfs::new();
+            let collection = quiet(&vfs);
+            prepare(&collection);
+            writer(&collection).faults.plant(nth, panics);
+            let change = || collection.troubles().attempt(Part::Upkeep, || collection.change_storage(wanted));
+            let done = change();
+            let (met, reached) = writer(&collection).faults.clear();
+            assert_eq!(done, !reached, "{met:?}");
+            assert_all_is_found(&collection);
+            upsert(&collection, 9 * BATCH..10 * BATCH);
+            assert!([Storage::Auto, wanted].contains(&storage(&collection)));
+            drop(collection);
+            let collection = open(&vfs);
+            assert_all_is_found(&collection);
+            let after = storage(&collection);
+            assert!(after == wanted || !done, "{met:?}");
+            collection.change_storage(wanted).unwrap();
+            assert_eq!((storage(&collection), collection.verify().unwrap()), (wanted, vec![]));
+            drop(collection);
+            let collection = open(&vfs);
+            assert_all_is_found(&collection);
+            assert_eq!(storage(&collection), wanted);
+            if !reached {
+                break;
+            }
+        }
+    }
+}
+
+/// As after an earlier build, which drops the storage from the configuration.
+#[test]
+fn an_index_with_another_storage_than_the_configuration_is_rebuilt_by_a_compaction() {
+    let vfs = SimVfs::new();
+    let collection = quiet(&vfs);
+    prepare(&collection);
+    collection.change_storage(Storage::from_name("sq8").unwrap()).unwrap();
+    let forget = |snapshot: &mut Snapshot| {
+        snapshot.config = Arc::new(Config { storage: Storage::Auto, ..(*snapshot.config).clone() });
+        Ok::<_, String>(())
+    };
+    writer(&collection).change(forget).unwrap();
+    collection.checkpoint().unwrap();
+    drop(collection);
+    let collection = open(&vfs);
+    assert_all_is_found(&collection);
+    assert_eq!(collection.config().storage, Storage::Auto);
+    collection.compact().unwrap();
+    assert_eq!(storage(&collection), Storage::Auto);
+    assert_all_is_found(&collection);
+}
+
+#[test]
+fn an_operation_of_the_disk_that_fails_or_panics_leaves_a_storage_that_opens() {
+    let wanted = Storage::from_name("sq8").unwrap();
+    for kind in [FaultKind::Io, FaultKind::Full, FaultKind::Panic] {
+        for nth in (1..).step_by(3) {
+            let vfs = SimVfs::new();
+            let collection = quiet(&vfs);
+            prepare(&collection);
+            vfs.set_fault(Some(Fault { nth, forever: false, kind }));
+            let done = collection.troubles().attempt(Part::Upkeep, || collection.change_storage(wanted));
+            let reached = vfs.has_met_fault();
+            vfs.set_fault(None);
+            drop(collection);
+            let collection = open(&vfs);
+            assert_all_is_found(&collection);
+            assert!(storage(&collection) == wanted || !done, "{kind:?} {nth}");
+            assert_eq!(collection.verify().unwrap(), [], "{kind:?} {nth}");
+            if !reached {
+                break;
+            }
+        }
+    }
 }
 
 /// A move leaves an empty last growing segment. The next move seals, and a batch arrives before it

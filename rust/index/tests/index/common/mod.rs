@@ -7,7 +7,7 @@ pub(crate) mod model;
 
 use std::sync::atomic::AtomicBool;
 
-use tiercel_index::{Dtype, Filter, Index, Kind, Matches, Metric, Options, Raw, Rerank, SearchSettings, Storage, Work};
+use tiercel_index::{Filter, Index, Matches, Metric, Options, SearchSettings, Work};
 
 pub(crate) const METRICS: [Metric; 3] = [Metric::Cosine, Metric::Dot, Metric::L2];
 
@@ -16,19 +16,7 @@ pub(crate) const FLAT: usize = 8192;
 
 /// The default options of tests.
 pub(crate) const fn options(dim: usize, metric: Metric) -> Options {
-    Options {
-        dim,
-        metric,
-        dtype: Dtype::F32,
-        raw: Raw::Memory,
-        rerank: Rerank::Full,
-        storage: Storage::Auto,
-        memory: None,
-        kind: Kind::Graph,
-        m: 16,
-        ef_construction: 200,
-        seed: 0,
-    }
+    Options::new(dim, metric)
 }
 
 pub(crate) fn new(options: Options) -> Index {
