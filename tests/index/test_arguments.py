@@ -303,6 +303,8 @@ def test_stats_have_every_part(index: tiercel.Index) -> None:
         "graph_recall",
         "bytes",
         "bytes_per_vector",
+        "disk_bytes",
+        "why",
         "levels",
         "mean_degree",
         "simd",

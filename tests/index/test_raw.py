@@ -69,7 +69,7 @@ def test_a_changed_file_is_damage_not_a_wrong_answer(path: Path) -> None:
     content[place + 3] ^= 1
     with path.open("r+b") as file:
         file.write(content)
-    with pytest.raises(tiercel.CorruptionError, match="^raw: expected the vector that was written"):
+    with pytest.raises(tiercel.CorruptionError, match=r"^raw: expected the vector that was written"):
         index.search(VECTORS[5], 3, ef_search=20)
     with pytest.raises(tiercel.CorruptionError):
         index.get(5)
@@ -78,12 +78,12 @@ def test_a_changed_file_is_damage_not_a_wrong_answer(path: Path) -> None:
     assert not path.with_name("copy").exists()
     np.testing.assert_array_equal(index.get(6), VECTORS[6])
     os.truncate(path, place)
-    with pytest.raises(tiercel.CorruptionError, match="raw: cannot read"):
+    with pytest.raises(tiercel.CorruptionError, match=r"raw: cannot read"):
         index.get(2999)
 
 
 def test_without_room_for_vectors_nothing_is_added(tmp_path: Path) -> None:
-    program = f"""
+    program = """
 import numpy as np, tiercel
 index = tiercel.Index(4, raw="disk")
 try:
@@ -112,12 +112,12 @@ def test_a_search_that_does_not_rerank_returns_distances_of_codes(path: Path) ->
 
 
 def test_what_searches_compare_stays_in_memory(tmp_path: Path) -> None:
-    with pytest.raises(tiercel.InvalidInputError, match="^storage: expected codes with raw 'disk', got 'raw'$"):
+    with pytest.raises(tiercel.InvalidInputError, match=r"^storage: expected codes with raw 'disk', got 'raw'$"):
         tiercel.Index(3, storage="raw", raw="disk")
     index = tiercel.Index(3, storage="raw")
     index.add(np.eye(3))
     index.save(tmp_path / "raw")
-    with pytest.raises(tiercel.InvalidInputError, match="^raw: expected 'memory' for an index whose searches"):
+    with pytest.raises(tiercel.InvalidInputError, match=r"^raw: expected 'memory' for an index whose searches"):
         tiercel.Index.load(tmp_path / "raw", raw="disk")
 
 

@@ -4,7 +4,7 @@ use std::io;
 
 use thiserror::Error;
 
-use crate::build::budget::Size;
+use crate::size::Size;
 
 /// An invalid row of vectors or queries; `argument` is the name of the array.
 #[derive(Clone, Copy, Debug, PartialEq, Error)]

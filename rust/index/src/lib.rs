@@ -10,6 +10,7 @@ mod index;
 pub mod lab;
 mod options;
 mod search;
+mod size;
 mod state;
 mod storage;
 mod work;

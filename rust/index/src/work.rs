@@ -147,7 +147,9 @@ mod tests {
             let seen = parking_lot::Mutex::new(vec![]);
             let fill = |(): &mut (), item: usize, values: &mut [usize]| {
                 seen.lock().push(item as u32);
-                values.iter_mut().for_each(|v| *v += item);
+                for value in values {
+                    *value += item;
+                }
             };
             Work::quiet(threads, &stop).fill_in_order(&mut out, 3, &order, 8, || (), fill).unwrap();
             assert!(out.iter().enumerate().all(|(at, value)| *value == at / 3));

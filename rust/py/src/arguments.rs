@@ -159,14 +159,11 @@ pub(crate) fn memory(given: &Given<'_>) -> PyResult<Option<u64>> {
         (_, Some(text)) => amount(&text),
         _ => None,
     };
-    match bytes {
-        Some(bytes @ 1..) => Ok(Some(bytes)),
-        _ => {
-            let message =
-                format!("memory: expected None, a number of bytes or a string such as '2GB', got {}", shown(value));
-            Err(invalid(value.py(), message))
-        }
+    if let Some(bytes @ 1..) = bytes {
+        return Ok(Some(bytes));
     }
+    let expected = "expected None, a number of bytes or a string such as '2GB'";
+    Err(invalid(value.py(), format!("memory: {expected}, got {}", shown(value))))
 }
 
 /// Read an amount with its unit.

@@ -7,6 +7,7 @@ use tiercel_quant::CodecKind;
 use crate::build::link::Linker;
 use crate::errors::{BuildError, Interrupted};
 use crate::options::{Metric, Options, Raw};
+use crate::size::Size;
 use crate::state::{Chosen, Coding};
 
 /// What an index may be made of.
@@ -127,21 +128,6 @@ impl Display for Chosen {
         match faster {
             Some(faster) if faster > budget => write!(f, "; what is faster would take {}", Size(*faster)),
             _ => Ok(()),
-        }
-    }
-}
-
-/// A number of bytes, for people.
-pub(crate) struct Size(pub(crate) u64);
-
-impl Display for Size {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let bytes = self.0 as f64;
-        match self.0 {
-            0..1_000 => write!(f, "{} bytes", self.0),
-            1_000..1_000_000 => write!(f, "{:.1} kB", bytes / 1e3),
-            1_000_000..1_000_000_000 => write!(f, "{:.1} MB", bytes / 1e6),
-            _ => write!(f, "{:.2} GB", bytes / 1e9),
         }
     }
 }

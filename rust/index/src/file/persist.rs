@@ -1,7 +1,6 @@
 //! The content of each section of a file, and the checks that it must pass.
 //! `docs/reference/format-index.md` lists the sections.
 
-use std::fmt::Display;
 use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -10,17 +9,17 @@ use tiercel_container::{
     Kind, SectionReader, SectionWriter, Tag, VfsFile, VfsReader, file_len, open_through_links, read_through_links,
     replace_file,
 };
-use tiercel_quant::{CodecKind, Parameters, ParametersError, Rotation};
+use tiercel_quant::{Parameters, ParametersError, Rotation};
 use tiercel_simd::{Chunked, Level};
 
+use super::meta::{META, META_LEN, Meta, RAW, UNTRAINED, wrong};
 use crate::errors::{Corruption, LoadError};
 use crate::graph::Graph;
-use crate::graph::layers::{Layer, MAX_LEVEL};
+use crate::graph::layers::Layer;
 use crate::index::Index;
-use crate::options::{Dtype, Kind as How, Metric, Options, Raw, Rerank, Storage};
+use crate::options::{Kind as How, Options, Raw, Rerank, Storage};
 use crate::state::{Coding, State};
 use crate::storage::bitset::Bitset;
-use crate::storage::candidate::MAX_SLOTS;
 use crate::storage::codes::Trial;
 use crate::storage::codes::{Codes, geometry};
 use crate::storage::ids::Ids;
@@ -29,7 +28,6 @@ use crate::storage::rows::{Rows, Staying};
 
 const KIND: Kind = Kind { magic: *b"TIERCEL\0", name: "a tiercel index", versions: &[(1, 0)] };
 
-const META: Tag = *b"META";
 const LEVELS: Tag = *b"LEVL";
 const IDS: Tag = *b"IDS_";
 const DEAD: Tag = *b"DEAD";
@@ -56,186 +54,6 @@ const FLAT: u64 = 1;
 
 /// Values of [`RANKS`]: the number of vectors ranked, and a rank for each target.
 const RANKS_LEN: usize = 1 + TARGETS.len();
-
-/// The META section; its fields follow each other in this order without gaps.
-struct Meta {
-    options: Options,
-    coding: u8,
-    slots: u64,
-    linked: u64,
-    levels: u32,
-    entry: u32,
-    /// See [`Ids::next`].
-    next: u64,
-    trained: u64,
-    trial: Trial,
-    step: f32,
-    build_seconds: f64,
-    graph_recall: f32,
-}
-
-const META_LEN: u64 = 88;
-
-/// Numbers of the storage in use; larger ones are numbers of codecs.
-const UNTRAINED: u8 = 0;
-const RAW: u8 = 1;
-
-/// The number of a requested storage. For historical reasons sq4 and sq8 are stored as number - 1,
-/// and raw as 3.
-fn storage_number(storage: Storage) -> u8 {
-    const RAW_ASKED_FOR: u8 = 3;
-    match storage {
-        Storage::Auto => 0,
-        Storage::Raw => RAW_ASKED_FOR,
-        Storage::Codes(kind) if kind.number() <= RAW_ASKED_FOR => kind.number() - 1,
-        Storage::Codes(kind) => kind.number(),
-    }
-}
-
-impl Meta {
-    fn of(options: &Options, state: &State) -> Self {
-        let (coding, step, trial) = match &state.coding {
-            Coding::Untrained => (UNTRAINED, 0.0, Trial::default()),
-            Coding::Raw => (RAW, 0.0, Trial::default()),
-            Coding::Codes(codes) => (codes.codec.kind().number(), codes.codec.parameters().step, codes.trial),
-        };
-        Self {
-            options: options.clone(),
-            coding,
-            slots: state.slots() as u64,
-            linked: state.graph.len() as u64,
-            levels: state.graph.layers.len() as u32,
-            entry: state.graph.entry,
-            next: state.ids.next(),
-            trained: state.trained as u64,
-            trial,
-            step,
-            build_seconds: state.build_seconds,
-            graph_recall: state.graph_recall,
-        }
-    }
-
-    fn to_bytes(&self) -> Vec<u8> {
-        let options = &self.options;
-        let mut out = Vec::with_capacity(META_LEN as usize);
-        out.extend((options.dim as u32).to_le_bytes());
-        out.extend([options.metric as u8, options.dtype as u8, storage_number(options.storage), self.coding]);
-        out.extend((options.m as u32).to_le_bytes());
-        out.extend((options.ef_construction as u32).to_le_bytes());
-        out.extend(options.seed.to_le_bytes());
-        out.extend(self.slots.to_le_bytes());
-        out.extend(self.linked.to_le_bytes());
-        out.extend(self.levels.to_le_bytes());
-        out.extend(self.entry.to_le_bytes());
-        out.extend(self.next.to_le_bytes());
-        out.extend(self.trained.to_le_bytes());
-        out.extend(self.trial.recall.to_le_bytes());
-        out.extend(self.step.to_le_bytes());
-        out.extend(self.build_seconds.to_le_bytes());
-        out.extend(self.trial.error.to_le_bytes());
-        out.extend(self.graph_recall.to_le_bytes());
-        out
-    }
-
-    /// Read the section; `parts` is what [`PARTS`] says, if the file has it.
-    fn from_bytes(bytes: &[u8; META_LEN as usize], parts: Option<u64>) -> Result<Self, LoadError> {
-        let u32_at = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes"));
-        let u64_at = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
-        let kind = |at: usize, kinds: u8| {
-            if bytes[at] < kinds { Ok(usize::from(bytes[at])) } else { unknown_kind(bytes, at) }
-        };
-        let storage = match parts {
-            Some(parts) => CodecKind::from_number(bytes[6], u32::try_from(parts).ok()).map(Storage::Codes),
-            None => Storage::all().find(|storage| storage_number(*storage) == bytes[6]),
-        };
-        let Some(storage) = storage else { return unknown_kind(bytes, 6) };
-        let options = Options {
-            dim: u32_at(0) as usize,
-            metric: [Metric::Cosine, Metric::Dot, Metric::L2][kind(4, 3)?],
-            dtype: [Dtype::F32, Dtype::F16][kind(5, 2)?],
-            raw: Raw::Memory,
-            rerank: Rerank::Full,
-            storage,
-            memory: None,
-            kind: How::Graph,
-            m: u32_at(8) as usize,
-            ef_construction: u32_at(12) as usize,
-            seed: u64_at(16),
-        };
-        options.check().or_else(|error| wrong(META, error))?;
-        let meta = Self {
-            coding: bytes[7],
-            options,
-            slots: u64_at(24),
-            linked: u64_at(32),
-            levels: u32_at(40),
-            entry: u32_at(44),
-            next: u64_at(48),
-            trained: u64_at(56),
-            trial: Trial {
-                recall: f32::from_bits(u32_at(64)),
-                error: f32::from_bits(u32_at(80)),
-                ranks: Ranks::default(),
-            },
-            step: f32::from_bits(u32_at(68)),
-            build_seconds: f64::from_bits(u64_at(72)),
-            graph_recall: f32::from_bits(u32_at(84)),
-        };
-        if meta.coding > RAW && meta.codec().is_none() {
-            return unknown_kind(bytes, 7);
-        }
-        let is_allowed = match meta.options.storage {
-            Storage::Auto => true,
-            Storage::Raw => meta.coding <= RAW,
-            Storage::Codes(kind) => [UNTRAINED, kind.number()].contains(&meta.coding),
-        };
-        if !is_allowed {
-            return wrong(META, format!("storage {} in use, which its option does not allow", meta.coding));
-        }
-        meta.check_floats()?;
-        if meta.slots > MAX_SLOTS as u64 || meta.linked > meta.slots || meta.trained > meta.slots {
-            return wrong(META, format!("{} slots, {} linked, {} trained", meta.slots, meta.linked, meta.trained));
-        }
-        if !(1..=MAX_LEVEL as u32 + 1).contains(&meta.levels) {
-            return wrong(META, format!("{} levels, expected 1 to {}", meta.levels, MAX_LEVEL + 1));
-        }
-        Ok(meta)
-    }
-
-    /// Return the codec in use.
-    fn codec(&self) -> Option<CodecKind> {
-        match self.options.storage {
-            Storage::Codes(kind) if kind.number() == self.coding => Some(kind),
-            _ => CodecKind::from_number(self.coding, None),
-        }
-    }
-
-    /// Check the floats. The error of the codec may be infinite, since distances may overflow.
-    fn check_floats(&self) -> Result<(), LoadError> {
-        let share = |value: f32| (0.0..=1.0).contains(&value);
-        let is_coded = self.codec().is_some();
-        for (name, value, is_right) in [
-            ("recall of the codec", self.trial.recall, share(self.trial.recall)),
-            ("step of the codec", self.step, is_coded || self.step == 0.0),
-            ("error of the codec", self.trial.error, self.trial.error >= 0.0),
-            ("recall of the graph", self.graph_recall, (0.0..=f32::MAX).contains(&self.graph_recall)),
-            ("build_seconds", self.build_seconds as f32, (0.0..=f64::MAX).contains(&self.build_seconds)),
-        ] {
-            if !is_right {
-                return wrong(META, format!("{name}: {value}"));
-            }
-        }
-        Ok(())
-    }
-}
-
-fn wrong<T>(tag: Tag, what: impl Display) -> Result<T, LoadError> {
-    Err(Corruption { what: format!("section {}: unexpected {what}", tag.escape_ascii()), offset: 0 }.into())
-}
-
-fn unknown_kind<T>(meta: &[u8], at: usize) -> Result<T, LoadError> {
-    wrong(META, format!("kind {} at {at}", meta[at]))
-}
 
 /// Return the number of parts of the requested codec, if it has any.
 fn parts(options: &Options) -> Option<u64> {
@@ -326,7 +144,7 @@ const PART: usize = 1 << 20;
 /// Read an index. The full vectors stay in `file`, if it is given.
 fn read<R: Read>(
     mut reader: SectionReader<R>,
-    file: Option<Arc<dyn VfsFile>>,
+    file: Option<&Arc<dyn VfsFile>>,
     rerank: Rerank,
 ) -> Result<(Options, State), LoadError> {
     let mut bytes = [0; META_LEN as usize];
@@ -352,24 +170,7 @@ fn read<R: Read>(
     if dead.count() > 0 {
         state.dead = Arc::new(dead);
     }
-    reader.expect_len(VECTORS, meta.slots, state.rows.row_bytes())?;
-    let row_bytes = state.rows.row_bytes();
-    let rows = match file {
-        Some(file) => {
-            let mut staying = Staying::new(&options, file, reader.start(VECTORS));
-            let mut part = vec![0; (PART / row_bytes).max(1) * row_bytes];
-            reader.read_parts(VECTORS, &mut part, |part| staying.take(part, &options, "section VECT"))?;
-            staying.end()
-        }
-        None => {
-            let rows = Rows::from_file(&options, meta.slots as usize, |pieces| reader.read_pieces(VECTORS, pieces))?;
-            rows.unfit("section VECT").map_or(Ok(rows), Err)
-        }
-    };
-    state.rows = rows.map_err(|(row, error)| Corruption {
-        what: error.to_string(),
-        offset: reader.start(VECTORS) + (row * row_bytes) as u64,
-    })?;
+    state.rows = read_rows(&mut reader, &options, meta.slots, file)?;
     state.coding = read_coding(&mut reader, &meta)?;
     (state.trained, state.build_seconds) = (meta.trained as usize, meta.build_seconds);
     // Early versions counted replaced vectors, and could save a recall above 1.
@@ -390,6 +191,31 @@ fn read<R: Read>(
     }
     reader.finish()?;
     Ok((options, state))
+}
+
+/// Read the full vectors, or check them and leave them in `file`.
+fn read_rows(
+    reader: &mut SectionReader<impl Read>,
+    options: &Options,
+    slots: u64,
+    file: Option<&Arc<dyn VfsFile>>,
+) -> Result<Rows, LoadError> {
+    const NAME: &str = "section VECT";
+    let row_bytes = options.row_bytes();
+    reader.expect_len(VECTORS, slots, row_bytes)?;
+    let rows = if let Some(file) = file {
+        let mut staying = Staying::new(options, Arc::clone(file), reader.start(VECTORS));
+        let mut part = vec![0; (PART / row_bytes).max(1) * row_bytes];
+        reader.read_parts(VECTORS, &mut part, |part| staying.take(part, options, NAME))?;
+        staying.end()
+    } else {
+        let rows = Rows::from_file(options, slots as usize, |pieces| reader.read_pieces(VECTORS, pieces))?;
+        rows.unfit(NAME).map_or(Ok(rows), Err)
+    };
+    rows.map_err(|(row, error)| {
+        let offset = reader.start(VECTORS) + (row * row_bytes) as u64;
+        Corruption { what: error.to_string(), offset }.into()
+    })
 }
 
 /// Return the number of parts of the requested codec, if the file has it.
@@ -491,7 +317,7 @@ impl Index {
     /// be replaced or removed, but not changed.
     pub fn load(path: &Path, raw: Raw, rerank: Rerank) -> Result<Self, LoadError> {
         if raw == Raw::Disk {
-            return Self::load_from(open_through_links(path)?.into(), rerank);
+            return Self::load_from(&open_through_links(path)?.into(), rerank);
         }
         let file = read_through_links(path)?;
         let len = file.metadata()?.len();
@@ -499,10 +325,10 @@ impl Index {
     }
 
     /// Read an index from a file, in which the full vectors stay.
-    pub fn load_from(file: Arc<dyn VfsFile>, rerank: Rerank) -> Result<Self, LoadError> {
-        let input = BufReader::with_capacity(PART, VfsReader::new(&*file)?);
+    pub fn load_from(file: &Arc<dyn VfsFile>, rerank: Rerank) -> Result<Self, LoadError> {
+        let input = BufReader::with_capacity(PART, VfsReader::new(&**file)?);
         let reader = SectionReader::new(input, file.len()?, &KIND, &TAGS)?;
-        Self::read_sections(reader, Some(Arc::clone(&file)), rerank)
+        Self::read_sections(reader, Some(file), rerank)
     }
 
     /// Write the content of the file to `out`: [`Self::file_len`] bytes, unless the index changes.
@@ -535,7 +361,7 @@ impl Index {
 
     fn read_sections(
         reader: SectionReader<impl Read>,
-        file: Option<Arc<dyn VfsFile>>,
+        file: Option<&Arc<dyn VfsFile>>,
         rerank: Rerank,
     ) -> Result<Self, LoadError> {
         let level = Level::active()?;

@@ -103,7 +103,10 @@ mod tests {
         let count = 1000;
         let mut queries = alternating(count);
         for (at, query) in queries.chunks_exact_mut(3).enumerate() {
-            query.iter_mut().for_each(|value| *value *= 1.5f32.powi(at as i32 % 50));
+            let length = 1.5f32.powi(at as i32 % 50);
+            for value in query {
+                *value *= length;
+            }
         }
         let order = ordered(&queries, Metric::Cosine).unwrap();
         let changes = order.windows(2).filter(|pair| pair[0] % 2 != pair[1] % 2).count();

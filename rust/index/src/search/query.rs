@@ -382,7 +382,6 @@ fn plausible(distance: f32, metric: Metric) -> f32 {
 /// Replace the keys of candidates with those of their full-precision distances.
 #[inline(always)]
 fn rescore<I: Isa>(rows: &Rows, query: &[f32], found: &mut [u64]) {
-    rows.will_read(found.iter().map(|entry| slot_of(*entry) as usize));
     for entry in found.iter().take(RESCORED_AHEAD) {
         rows.prefetch::<I>(slot_of(*entry) as usize, usize::MAX);
     }
@@ -393,6 +392,9 @@ fn rescore<I: Isa>(rows: &Rows, query: &[f32], found: &mut [u64]) {
         let slot = slot_of(found[at]);
         // SAFETY: `Level::run` checked the instruction set.
         let distance = unsafe { rows.distance::<I>(query, slot as usize) };
+        if at == 0 {
+            rows.fetch_if_slow(found[1..].iter().map(|entry| slot_of(*entry) as usize));
+        }
         found[at] = candidate(order(distance), slot);
     }
 }

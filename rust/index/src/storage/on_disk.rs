@@ -15,6 +15,7 @@ use std::cell::Cell;
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use half::f16;
 use parking_lot::Mutex;
@@ -65,9 +66,14 @@ struct Failures {
 /// Finds out whether reads have failed since it was made, by this operation or another.
 pub(crate) struct Watch(Option<(Arc<Failures>, u64)>);
 
+/// A vector that takes longer to read was not in the system's cache.
+const CACHED: Duration = Duration::from_micros(20);
+
 thread_local! {
     /// The vector that a thread compares.
     static ROW: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
+    /// Whether the last one came from the disk itself.
+    static WAS_SLOW: Cell<bool> = const { Cell::new(false) };
 }
 
 impl OnDisk {
@@ -220,8 +226,15 @@ impl OnDisk {
     pub(crate) fn row(&self, slot: usize) -> Vec<u32> {
         let mut row = ROW.take();
         row.resize(self.row_bytes().div_ceil(4), 0);
+        let began = Instant::now();
         self.read(slot, &mut bytemuck::cast_slice_mut(&mut row)[..self.row_bytes()]);
+        WAS_SLOW.set(began.elapsed() > CACHED);
         row
+    }
+
+    /// Whether the last [`Self::row`] of this thread came from the disk itself.
+    pub(crate) fn was_slow() -> bool {
+        WAS_SLOW.get()
     }
 
     /// Keep the memory of [`Self::row`] for the next vector.

@@ -265,10 +265,13 @@ impl Rows {
         }
     }
 
-    /// Let the system fetch vectors from their file, all at once.
+    /// If the last vector came from the disk itself, let the system fetch more of them, all at once:
+    /// the advice costs nearly as much as a read from its cache.
     #[inline(always)]
-    pub(crate) fn will_read(&self, slots: impl Iterator<Item = usize>) {
-        if let Values::Disk(disk) = &self.values {
+    pub(crate) fn fetch_if_slow(&self, slots: impl Iterator<Item = usize>) {
+        if let Values::Disk(disk) = &self.values
+            && OnDisk::was_slow()
+        {
             slots.for_each(|slot| disk.will_read(slot));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{fs, io};
 
-use tiercel_index::{CodecKind, Dtype, Index, LoadError, Options, Raw, Rerank, Storage};
+use tiercel_index::{CodecKind, Dtype, Index, Kind, LoadError, Options, Raw, Rerank, Storage};
 
 use crate::common::container::Container;
 use crate::common::data::clustered;
@@ -176,6 +176,18 @@ fn a_file_is_replaced_as_a_whole() {
         Err(LoadError::Io(error)) => assert_eq!(error.kind(), io::ErrorKind::NotFound),
         _ => panic!("a missing file was read"),
     }
+}
+
+#[test]
+fn a_kind_that_no_index_would_write() {
+    let index = built(Options { kind: Kind::Flat, ..options(DIM, METRICS[2]) }, &clustered(1100, DIM, 30, 1));
+    let whole = Container::of(&index.to_bytes().unwrap());
+    for kind in [0, 2, u64::MAX] {
+        let mut file = whole.clone();
+        file.patch(*b"kind", 0, &kind.to_le_bytes());
+        damaged(&format!("kind {kind}"), &file.seal());
+    }
+    assert_eq!(Index::from_bytes(&whole.seal()).expect("an index").options().kind, Kind::Flat);
 }
 
 #[test]

@@ -7,32 +7,30 @@ mod class;
 mod effort;
 mod filter;
 mod ids;
+mod made;
 mod matches;
 mod new;
 mod options;
 mod profile;
 mod range_matches;
+mod saved;
 mod stats;
-
-use std::path::Path;
 
 use numpy::PyArray1;
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyIterator, PyType};
+use pyo3::types::{PyDict, PyIterator};
 use tiercel_index::{self as core, Among, SearchSettings};
 
-use crate::arguments::{self, Given, Whole, at_least_one, choice, name, whole};
+use crate::arguments::{self, Given, Whole, at_least_one, whole};
 use crate::convert::Rows;
 use crate::errors;
-use crate::gil::{Turns, list, own_bytes};
+use crate::gil::{Turns, list};
 use crate::work::{CallOptions, detached, run};
 use effort::{Effort, is_long, search_threads};
 use filter::Allowed;
 use ids::Ids;
 use new::New;
-use options::Options;
-use profile::profile;
 use range_matches::range_matches;
 use stats::stats;
 
@@ -44,134 +42,6 @@ const DEFAULT_K: usize = 10;
 
 #[pymethods]
 impl Index {
-    #[new]
-    #[pyo3(
-        signature = (dim, metric=Given::No, dtype=Given::No, storage=Given::No, m=Given::No, ef_construction=Given::No, *, raw=Given::No, rerank=Given::No, memory=Given::No, kind=Given::No, build=Given::No, seed=Given::No),
-        text_signature = "(dim, metric='cosine', dtype='f32', storage='auto', m=16, ef_construction=200, *, raw='memory', rerank='full', memory=None, kind='hnsw', build='balanced', seed=0)"
-    )]
-    #[expect(clippy::too_many_arguments, reason = "as Python hands them over")]
-    fn new(
-        py: Python<'_>,
-        dim: Given<'_>,
-        metric: Given<'_>,
-        dtype: Given<'_>,
-        storage: Given<'_>,
-        m: Given<'_>,
-        ef_construction: Given<'_>,
-        raw: Given<'_>,
-        rerank: Given<'_>,
-        memory: Given<'_>,
-        kind: Given<'_>,
-        build: Given<'_>,
-        seed: Given<'_>,
-    ) -> PyResult<Self> {
-        let given = Options { dim, metric, dtype, storage, m, ef_construction, raw, rerank, memory, kind, build, seed };
-        let options = given.read()?;
-        let made = detached(py, || core::Index::new(options))?;
-        let core = made.map_err(|error| errors::new(py, &error, |option| given.shown(option)))?;
-        Ok(Self::of(core))
-    }
-
-    /// Create an index for a common case.
-    ///
-    /// Parameters
-    /// ----------
-    /// name : {"small", "medium", "large", "memory-constrained", "write-heavy"}
-    ///     "small": up to about 20,000 vectors, no graph to build. "medium": the defaults, up to about
-    ///     a million. "large": more; full vectors on disk. "memory-constrained": also codes of 1 bit
-    ///     per value. "write-heavy": a graph that is built in less time and finds a little less.
-    /// dim : int
-    ///     Length of every vector.
-    /// **options
-    ///     Other arguments of `Index`, which take precedence.
-    ///
-    /// Raises
-    /// ------
-    /// InvalidInputError
-    ///     There is no such profile, or an option is invalid.
-    ///
-    /// Examples
-    /// --------
-    /// >>> import tiercel
-    /// >>> tiercel.Index.profile("large", dim=384).raw
-    /// 'disk'
-    #[classmethod]
-    #[pyo3(signature = (name, dim, **options))]
-    fn profile<'py>(
-        class: &Bound<'py, PyType>,
-        name: Given<'py>,
-        dim: &Bound<'py, PyAny>,
-        options: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        profile(class, &name, dim, options)
-    }
-
-    /// Length of every vector.
-    #[getter]
-    fn dim(&self) -> usize {
-        self.core.options().dim
-    }
-
-    /// The metric passed to the constructor.
-    #[getter]
-    fn metric(&self) -> &'static str {
-        name(arguments::METRICS, self.core.options().metric)
-    }
-
-    /// How vectors are stored.
-    #[getter]
-    fn dtype(&self) -> &'static str {
-        name(arguments::DTYPES, self.core.options().dtype)
-    }
-
-    /// The storage passed to the constructor; `stats()["storage"]` is the one in use.
-    #[getter]
-    fn storage(&self) -> String {
-        self.core.options().storage.name().into()
-    }
-
-    /// Neighbours of each vector on the upper levels.
-    #[getter]
-    fn m(&self) -> usize {
-        self.core.options().m
-    }
-
-    /// Candidates kept while linking a vector.
-    #[getter]
-    fn ef_construction(&self) -> usize {
-        self.core.options().ef_construction
-    }
-
-    /// Where the full vectors are.
-    #[getter]
-    fn raw(&self, py: Python<'_>) -> PyResult<&'static str> {
-        Ok(name(arguments::RAWS, detached(py, || self.core.raw())?))
-    }
-
-    /// What searches compare the best candidates with once more.
-    #[getter]
-    fn rerank(&self) -> &'static str {
-        name(arguments::RERANKS, self.core.options().rerank)
-    }
-
-    /// The most bytes of memory to take, or None.
-    #[getter]
-    fn memory(&self) -> Option<u64> {
-        self.core.options().memory
-    }
-
-    /// How the nearest vectors are found.
-    #[getter]
-    fn kind(&self) -> &'static str {
-        name(arguments::KINDS, self.core.options().kind)
-    }
-
-    /// Seed of the levels and the rotation.
-    #[getter]
-    fn seed(&self) -> u64 {
-        self.core.options().seed
-    }
-
     /// A number that grows with every change to the vectors in the index.
     #[getter]
     fn version(&self) -> u64 {
@@ -482,73 +352,6 @@ impl Index {
         run(py, &options, |work| self.core.optimize(work), errors::optimize)
     }
 
-    /// Write the index to a file. The old content stays until the new one is safely on disk.
-    ///
-    /// Raises
-    /// ------
-    /// StorageFailedError
-    ///     The file cannot be written; `DiskFullError` if the disk is full.
-    fn save(&self, py: Python<'_>, path: &Bound<'_, PyAny>) -> PyResult<()> {
-        let path = arguments::path(path)?;
-        detached(py, || self.core.save(&path))?.map_err(|error| errors::storage(py, &error, &path))
-    }
-
-    /// Read an index that `save` wrote.
-    ///
-    /// Parameters
-    /// ----------
-    /// path : str or PathLike
-    /// raw : {"memory", "disk"}
-    ///     Where the full vectors are. With "disk" they stay in this file, which is read and checked
-    ///     once. It may be replaced or removed afterwards, but not changed. Vectors added later go to
-    ///     a temporary file.
-    /// rerank : {"full", "none"}
-    ///     As in the constructor.
-    ///
-    /// Raises
-    /// ------
-    /// InvalidInputError
-    ///     `raw` is "disk" for an index whose searches compare full vectors.
-    /// MissingFileError
-    ///     The file does not exist.
-    /// StorageFailedError
-    ///     The file cannot be read.
-    /// CorruptionError
-    ///     The file is damaged, truncated, in a newer format or not a tiercel index.
-    #[classmethod]
-    #[pyo3(
-        signature = (path, *, raw=Given::No, rerank=Given::No),
-        text_signature = "($cls, path, *, raw='memory', rerank='full')"
-    )]
-    fn load(
-        _class: &Bound<'_, PyType>,
-        py: Python<'_>,
-        path: &Bound<'_, PyAny>,
-        raw: Given<'_>,
-        rerank: Given<'_>,
-    ) -> PyResult<Self> {
-        let path = arguments::path(path)?;
-        let raw = choice(&raw, "raw", arguments::RAWS)?;
-        let rerank = choice(&rerank, "rerank", arguments::RERANKS)?;
-        let loaded = detached(py, || core::Index::load(&path, raw, rerank))?;
-        Ok(Self::of(loaded.map_err(|error| errors::load(py, error, &path))?))
-    }
-
-    /// Return the bytes that `save` would write.
-    fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let bytes = detached(py, || self.core.to_bytes())?;
-        own_bytes(py, bytes.map_err(|error| errors::storage(py, &error, Path::new("raw")))?)
-    }
-
-    /// Create an index from `to_bytes`. Raises `CorruptionError` as `load` does.
-    #[classmethod]
-    fn from_bytes(_class: &Bound<'_, PyType>, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let data = arguments::data(data, "data")?;
-        let bytes = data.as_bytes();
-        let loaded = detached(py, || core::Index::from_bytes(bytes))?;
-        Ok(Self::of(loaded.map_err(|error| errors::load(py, error, Path::new("data")))?))
-    }
-
     /// Return sizes, degrees, levels, the instruction set and the build time.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         stats(py, detached(py, || self.core.stats())?)
@@ -575,17 +378,5 @@ impl Index {
         Ok(format!(
             "<tiercel.Index: {count} vectors, dim={dim}, metric='{metric}', dtype='{dtype}', storage='{storage}'>"
         ))
-    }
-
-    fn __copy__(&self, py: Python<'_>) -> PyResult<Self> {
-        Ok(Self::of(detached(py, || core::Index::clone(&self.core))?))
-    }
-
-    fn __deepcopy__(&self, py: Python<'_>, _memo: &Bound<'_, PyAny>) -> PyResult<Self> {
-        self.__copy__(py)
-    }
-
-    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
-        Ok((py.get_type::<Self>().getattr("from_bytes")?, (self.to_bytes(py)?,)))
     }
 }

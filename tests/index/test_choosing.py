@@ -1,0 +1,154 @@
+"""Budgets of memory, kinds, builds and profiles: what an index is made of, and why."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tiercel
+
+DIM = 64
+
+
+def clustered(rows: int, seed: int) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    centres = np.random.default_rng(0).normal(size=(40, DIM))
+    return (centres[random.integers(40, size=rows)] + 0.4 * random.normal(size=(rows, DIM))).astype(np.float32)
+
+
+VECTORS, QUERIES = clustered(5000, 1), clustered(30, 2)
+
+
+def recall(index: tiercel.Index) -> float:
+    truth = index.search(QUERIES, 10, recall=1.0).ids
+    found = index.search(QUERIES, 10, recall=0.95).ids
+    return float(np.mean([np.isin(row, true).mean() for row, true in zip(found, truth, strict=True)]))
+
+
+# Bytes of a slot: 256 of a full vector or 4 of its checksum, 4 of its norm, 64 of a code, 136 of links, 20 of an id.
+@pytest.mark.parametrize(
+    ("per_vector", "raw", "why"),
+    [
+        (1000, "memory", "up to 10000 vectors take 4.8 MB of 10.0 MB"),
+        (500, "memory", "up to 10000 vectors take 4.8 MB of 5.0 MB"),
+        (300, "disk", "up to 10000 vectors take 2.3 MB of 3.0 MB; what is faster would take 4.8 MB"),
+        (120, "disk", "up to 5000 vectors take 1.1 MB of 1.2 MB; what is faster would take 2.4 MB"),
+    ],
+)
+def test_a_budget_chooses_what_fits(per_vector: int, raw: str, why: str) -> None:
+    budget = per_vector * 2 * len(VECTORS)
+    index = tiercel.Index(DIM, memory=budget)
+    assert index.stats()["why"] is None
+    index.add(VECTORS)
+    stats = index.stats()
+    assert (index.memory, index.raw) == (budget, raw)
+    assert stats["why"] == why
+    assert stats["bytes"]["total"] <= budget
+    assert recall(index) > 0.95
+    np.testing.assert_array_equal(index.get(index.ids), VECTORS)
+
+
+def test_a_budget_is_kept_as_an_index_grows() -> None:
+    index, seen = tiercel.Index(384, memory="1.8MB"), set()
+    vectors = np.random.default_rng(3).normal(size=(6500, 384)).astype(np.float32)
+    for part in np.array_split(vectors, 13):
+        index.add(part)
+        stats = index.stats()
+        seen.add((index.raw, stats["storage"]))
+        assert stats["bytes"]["total"] <= 1_800_000
+    assert seen >= {("disk", "sq4"), ("disk", "rabitq2"), ("disk", "rabitq1")}
+    np.testing.assert_array_equal(index.get(index.ids), vectors)
+    # Nothing smaller is left.
+    full = r"^memory: expected at least [12]\.\d MB for \d+ vectors, got 1\.8 MB$"
+    while len(index) < 9000:
+        try:
+            index.add(vectors[:500])
+        except tiercel.InvalidInputError as error:
+            assert re.fullmatch(full, str(error))
+            break
+    assert 6500 < len(index) < 9000
+    assert len(index) % 500 == 0
+    index.search(vectors[0], 3)
+
+
+def test_a_budget_holds_for_one_large_addition() -> None:
+    index = tiercel.Index(DIM, memory=1_150_000)
+    index.add(VECTORS)
+    assert index.raw == "disk"
+    assert index.stats()["bytes"]["vectors"] == 0
+    with pytest.raises(
+        tiercel.InvalidInputError, match=r"^memory: expected at least 2\.3 MB for 10000 vectors, got 1\.1 MB"
+    ):
+        index.add(VECTORS)
+    assert len(index) == 5000
+
+
+@pytest.mark.parametrize(("given", "read"), [(None, None), (1, 1), ("2GB", 2 * 10**9), ("1.5 MiB", 1_572_864)])
+def test_an_amount_of_memory_is_a_number_or_has_a_unit(given: Any, read: int | None) -> None:
+    assert tiercel.Index(3, memory=given).memory == read
+
+
+@pytest.mark.parametrize("wrong", [0, -1, "2", "GB", "-1GB", "nanGB", "1e400GB", "2gb", 2.5, True, b"2GB"])
+def test_another_amount_is_refused(wrong: Any) -> None:
+    with pytest.raises(tiercel.InvalidInputError) as refused:
+        tiercel.Index(3, memory=wrong)
+    assert str(refused.value).startswith("memory: expected None, a number of bytes or a string such as '2GB', got ")
+
+
+def test_a_budget_chooses_the_storage_alone() -> None:
+    with pytest.raises(
+        tiercel.InvalidInputError, match=r"^storage: expected 'auto' with memory, which chooses it, got"
+    ):
+        tiercel.Index(3, storage="sq8", memory="1GB")
+
+
+def test_a_flat_index_has_no_graph(tmp_path: Path) -> None:
+    index, vectors = tiercel.Index(8, kind="flat"), np.random.default_rng(0).normal(size=(9000, 8))
+    index.add(vectors)
+    index.optimize()
+    assert (index.kind, index.stats()["linked"]) == ("flat", 0)
+    index.save(tmp_path / "flat")
+    loaded = tiercel.Index.load(tmp_path / "flat")
+    loaded.add(vectors[:500])
+    assert (loaded.kind, loaded.stats()["linked"]) == ("flat", 0)
+    assert tiercel.Index(8).kind == "hnsw"
+
+
+def test_builds_are_names_of_settings() -> None:
+    builds = {
+        build: (index.m, index.ef_construction)
+        for build in ("fast", "balanced", "dense")
+        for index in [tiercel.Index(3, build=build)]
+    }
+    assert builds == {"fast": (16, 80), "balanced": (16, 200), "dense": (32, 300)}
+    assert tiercel.Index(3, build="dense", m=8).m == 8
+
+
+def test_profiles_are_indexes_for_common_cases() -> None:
+    def made(index: tiercel.Index) -> tuple[Any, ...]:
+        return index.kind, index.raw, index.storage, index.m, index.ef_construction
+
+    assert made(tiercel.Index.profile("small", 3)) == ("flat", "memory", "auto", 16, 200)
+    assert made(tiercel.Index.profile("medium", dim=3)) == made(tiercel.Index(3))
+    assert made(tiercel.Index.profile("large", 3)) == ("hnsw", "disk", "auto", 16, 200)
+    assert made(tiercel.Index.profile("memory-constrained", 3)) == ("hnsw", "disk", "rabitq1", 16, 200)
+    assert made(tiercel.Index.profile("write-heavy", 3)) == ("hnsw", "memory", "auto", 16, 80)
+    index = tiercel.Index.profile("large", 3, metric="l2", raw="memory", storage="raw")
+    assert (index.metric, index.raw, index.storage) == ("l2", "memory", "raw")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: tiercel.Index(3, kind="ivf"), "kind: expected 'hnsw' or 'flat', got 'ivf'"),
+        (lambda: tiercel.Index(3, build=1), "build: expected 'balanced' or 'fast' or 'dense', got 1"),
+        (lambda: tiercel.Index.profile("tiny", 3), "name: expected 'small' or 'medium' or 'large' or"),
+        (lambda: tiercel.Index.profile("small", 0), "dim: expected an int from 1 to 32768, got 0"),
+    ],
+)
+def test_wrong_names_are_refused(call: Any, message: str) -> None:
+    with pytest.raises(tiercel.InvalidInputError) as refused:
+        call()
+    assert str(refused.value).startswith(message)
