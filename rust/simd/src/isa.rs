@@ -112,6 +112,31 @@ pub trait Isa: sealed::Sealed + Copy + Send + Sync + 'static {
     /// values.
     unsafe fn tile_f32<const L2: bool>(rows: *const f32, count: usize, queries: *const f32, n: usize, out: *mut f32);
 
+    /// Whether [`Self::tile_i8`] takes a fraction of the time of [`Self::tile_f32`].
+    const HAS_INTEGER_TILES: bool = false;
+
+    /// Write the sums of products of `count` rows with `WIDE` queries, all of length `n`, a multiple
+    /// of 4 up to [`crate::MAX_CODES`], to `out[r * WIDE + q]`. `rows` holds one row after the
+    /// other; `queries` holds the first four values of each query, then the next four.
+    ///
+    /// # Safety
+    /// As for the trait; `count` is at most `HIGH`, and `out` is valid for writes of `count * WIDE`
+    /// values.
+    #[inline(always)]
+    unsafe fn tile_i8(rows: *const i8, count: usize, queries: *const u8, n: usize, out: *mut i32) {
+        for (r, q) in (0..count).flat_map(|r| (0..Self::WIDE).map(move |q| (r, q))) {
+            let product = |i: usize| {
+                // SAFETY: the caller promises `count` rows and `WIDE` queries of `n` values.
+                unsafe {
+                    let query = *queries.add(i / 4 * 4 * Self::WIDE + 4 * q + i % 4);
+                    i32::from(*rows.add(r * n + i)) * i32::from(query)
+                }
+            };
+            // SAFETY: the caller promises room for `count` times `WIDE` sums.
+            unsafe { *out.add(r * Self::WIDE + q) = (0..n).map(product).sum() };
+        }
+    }
+
     /// Apply the Walsh-Hadamard transform to `n` values, a power of two, and multiply them by
     /// `scale`. The result has the same bits on every instruction set.
     ///

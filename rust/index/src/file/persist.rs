@@ -24,7 +24,8 @@ use crate::storage::codes::Trial;
 use crate::storage::codes::{Codes, geometry};
 use crate::storage::ids::Ids;
 use crate::storage::ranks::{Ranks, TARGETS};
-use crate::storage::rows::{Rows, Staying};
+use crate::storage::rows::Rows;
+use crate::storage::staying::Staying;
 
 const KIND: Kind = Kind { magic: *b"TIERCEL\0", name: "a tiercel index", versions: &[(1, 0)] };
 

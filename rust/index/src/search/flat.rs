@@ -18,12 +18,22 @@ use crate::budget::Meter;
 use crate::options::Metric;
 use crate::search::allowed::Allowed;
 use crate::search::best::Best;
+use crate::search::coarse::{Block, Bounds, Queries};
 use crate::storage::rows::Rows;
 use crate::storage::space::order;
 
 /// Queries in a block: whole panels, which stay in the second-level cache for vectors of usual
 /// length.
 pub(crate) const QUERIES: usize = 256;
+
+/// Values of a vector from which on rounding it to bytes pays.
+const ROUNDED_DIM: usize = 32;
+
+/// Rows after which a scan in bytes checks whether it pays. It does not if one in this many pairs
+/// has to be compared in full precision, too: that takes twelve times as long as in bytes, and in a
+/// tile of full precision four times.
+const TRIED: usize = 4096;
+const MANY: usize = 8;
 
 /// Bytes of the rows in a block. Every panel is compared with a block before the next block.
 const BLOCK: usize = 64 << 10;
@@ -55,7 +65,13 @@ impl<K: Sink> Loop for Scan<'_, '_, K> {
         // A panel costs the same even if few of its queries are real, but then a read of a block
         // from a file costs less than one for each row.
         let few = 3 * self.queries.len() < I::WIDE * self.rows.dim() && !self.rows.are_on_disk();
-        if sparse || few { self.each_row::<I>() } else { self.each_tile::<I>() }
+        if sparse || few {
+            self.each_row::<I>();
+        } else {
+            let rounds = I::HAS_INTEGER_TILES && self.rows.dim() >= ROUNDED_DIM;
+            let first = if rounds { self.each_rounded::<I>() } else { 0 };
+            self.each_tile::<I>(first);
+        }
     }
 }
 
@@ -94,16 +110,86 @@ impl<K: Sink> Scan<'_, '_, K> {
         self.meter.compared(self.queries.len() / self.rows.dim())
     }
 
-    /// Compare block by block.
+    /// Compare block by block in bytes, and in full precision what may be near. Return the first row
+    /// that is left: if too many may be near, it is not worth rounding the rest.
     #[inline(always)]
-    fn each_tile<I: Isa>(&mut self) {
+    fn each_rounded<I: Isa>(&mut self) -> usize {
+        let (rows, dim) = (self.rows, self.rows.dim());
+        let coded = Queries::new(self.queries, dim, I::WIDE);
+        let count = self.queries.len() / dim;
+        let mut least = self.least(count.next_multiple_of(I::WIDE));
+        let (mut block, mut scratch, mut sums) = (Block::default(), Vec::new(), vec![0; I::HIGH * I::WIDE]);
+        let together = (BLOCK / (I::HIGH * size_of::<f32>() * dim)).max(1) * I::HIGH;
+        let (mut first, mut near) = (0, 0);
+        while first < rows.len() {
+            let values = rows.block(first, rows.len().min(first + together), &mut scratch);
+            block.fill(values, dim);
+            for panel in 0..least.len() / I::WIDE {
+                let least = &mut least[panel * I::WIDE..][..I::WIDE];
+                for start in (0..block.len()).step_by(I::HIGH) {
+                    // SAFETY: `Level::run` checked the instruction set.
+                    let high = unsafe { block.tile::<I>(start, &coded, panel, &mut sums) };
+                    for (row, sums) in (start..start + high).zip(sums.chunks_exact(I::WIDE)) {
+                        let slot = first + row;
+                        let bounds = block.bounds::<I>(row, rows.scale(slot), &coded, panel, rows.metric());
+                        if bounds.any_may_reach(sums, least) && self.allowed.contains(slot) {
+                            let vector = &values[row * dim..][..dim];
+                            near += self.compare::<I>(panel * I::WIDE, slot, vector, &bounds, sums, least);
+                        }
+                    }
+                }
+            }
+            first += block.len();
+            if self.meter.compared(block.len() * count) {
+                return rows.len();
+            }
+            if first >= TRIED && near * MANY > first * count {
+                break;
+            }
+        }
+        first
+    }
+
+    /// Compare a row with the queries of a panel that it may be near to, in full precision. Return
+    /// their number.
+    #[inline(always)]
+    fn compare<I: Isa>(
+        &mut self,
+        first: usize,
+        slot: usize,
+        vector: &[f32],
+        bounds: &Bounds<'_>,
+        sums: &[i32],
+        least: &mut [f32],
+    ) -> usize {
+        let (rows, mut near) = (self.rows, 0);
+        for ((query, q), sum) in self.queries.chunks_exact(rows.dim()).skip(first).zip(0..I::WIDE).zip(sums) {
+            if !bounds.may_reach(q, *sum, least[q]) {
+                continue;
+            }
+            near += 1;
+            // SAFETY: query and row have `dim` values; `Level::run` checked the instruction set.
+            let distance = unsafe { rows.distance_to::<I>(query, vector, slot) };
+            if distance <= self.sink.bound(first + q) {
+                self.sink.take(first + q, slot as u32, distance);
+                least[q] = rows.least_closeness(self.sink.bound(first + q));
+            }
+        }
+        near
+    }
+
+    /// Compare block by block, from a row on.
+    #[inline(always)]
+    fn each_tile<I: Isa>(&mut self, mut first: usize) {
+        if first >= self.rows.len() {
+            return;
+        }
         let (rows, dim) = (self.rows, self.rows.dim());
         let panels = panels(self.queries, dim, I::WIDE);
         let mut least = self.least(panels.len() / dim);
         let mut sums = vec![0.0; I::HIGH * I::WIDE];
         let mut scratch = Vec::new();
         let together = (BLOCK / (I::HIGH * size_of::<f32>() * dim)).max(1) * I::HIGH;
-        let mut first = 0;
         while first < rows.len() {
             // A block ends where its chunk does.
             let block = rows.block(first, rows.len().min(first + together), &mut scratch);

@@ -2,6 +2,7 @@
 
 pub(crate) mod allowed;
 pub(crate) mod best;
+mod coarse;
 pub(crate) mod flat;
 pub(crate) mod likeness;
 pub(crate) mod query;

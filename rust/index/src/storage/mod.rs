@@ -10,3 +10,4 @@ pub(crate) mod on_disk;
 pub(crate) mod ranks;
 pub(crate) mod rows;
 pub(crate) mod space;
+pub(crate) mod staying;

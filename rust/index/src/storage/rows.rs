@@ -1,17 +1,15 @@
 //! The full vectors, as they were added.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
-use tiercel_container::VfsFile;
 use tiercel_simd::{Buffer, Chunked, Isa, Plain};
 
 use crate::errors::{AddError, Interrupted, RawError, RowError};
 use crate::options::{Dtype, Metric, Options, Raw};
-use crate::storage::check::{check_rows, has_direction, norm};
+use crate::storage::check::{has_direction, norm};
 use crate::storage::on_disk::{OnDisk, Watch};
 use crate::work::Work;
 
@@ -26,20 +24,21 @@ const PART: usize = 4096;
 #[derive(Clone)]
 pub(crate) struct Rows {
     dim: usize,
-    metric: Metric,
-    values: Values,
+    pub(super) metric: Metric,
+    pub(super) values: Values,
     /// 1 / norm of each row under the cosine metric, otherwise empty. The rows themselves are not
     /// normalized, so that `get` returns them as they were added.
-    inverse_norms: Chunked<f32>,
+    pub(super) inverse_norms: Chunked<f32>,
     /// The smallest and the largest norm of all rows ever added; [`NO_NORMS`] under l2.
-    norms: (f64, f64),
+    pub(super) norms: (f64, f64),
 }
 
 /// The norms of no rows.
 const NO_NORMS: (f64, f64) = (f64::INFINITY, 0.0);
 
+/// The vectors themselves.
 #[derive(Clone)]
-enum Values {
+pub(super) enum Values {
     F32(Chunked<f32>),
     F16(Chunked<u16>),
     Disk(OnDisk),
@@ -318,6 +317,22 @@ impl Rows {
         self.finish(sum, slot)
     }
 
+    /// Return the distance of a query (of unit length under cosine) to a slot, whose vector is `row`.
+    ///
+    /// # Safety
+    ///
+    /// The machine has the instruction set.
+    #[inline(always)]
+    pub(crate) unsafe fn distance_to<I: Isa>(&self, query: &[f32], row: &[f32], slot: usize) -> f32 {
+        assert!(query.len() == self.dim && row.len() == self.dim, "lengths of query and row");
+        let (query, row) = (query.as_ptr(), row.as_ptr());
+        // SAFETY: query and row hold `dim` values each; the caller promises the instruction set.
+        let sum = unsafe {
+            if self.metric == Metric::L2 { I::l2_f32(query, row, self.dim) } else { I::dot_f32(query, row, self.dim) }
+        };
+        self.finish(sum, slot)
+    }
+
     /// Return 1 / norm of a slot, under cosine.
     #[inline(always)]
     fn inverse_norm(&self, slot: usize) -> f32 {
@@ -403,68 +418,6 @@ impl Rows {
             Values::F32(_) => 4 * self.dim,
             Values::F16(_) => 2 * self.dim,
             Values::Disk(disk) => disk.row_bytes(),
-        }
-    }
-}
-
-/// Rows that stay in their file, while it is read for the first time.
-pub(crate) struct Staying {
-    rows: Rows,
-    unfit: Option<(usize, RowError)>,
-    inverse_norms: Vec<f32>,
-}
-
-impl Staying {
-    /// Begin with the vectors of `file` from `offset` on.
-    pub(crate) fn new(options: &Options, file: Arc<dyn VfsFile>, offset: u64) -> Self {
-        let mut rows = Rows::new(options);
-        rows.values = Values::Disk(OnDisk::of_file(options.dim, options.dtype, file, offset));
-        Self { rows, unfit: None, inverse_norms: Vec::new() }
-    }
-
-    /// Take the bytes of the next whole vectors; `argument` is their name in errors.
-    pub(crate) fn take(&mut self, bytes: &[u8], options: &Options, argument: &'static str) {
-        let Values::Disk(disk) = &mut self.rows.values else { return };
-        let mut vector = vec![0.0; options.dim];
-        for bytes in bytes.chunks_exact(disk.row_bytes()) {
-            decode(bytes, options.dtype, &mut vector);
-            let slot = disk.len();
-            disk.found(bytes);
-            if self.unfit.is_none()
-                && let Err(error) = check_rows(argument, &vector, slot, options, Dtype::F32)
-            {
-                self.unfit = Some((slot, error));
-            }
-            if options.metric != Metric::L2 {
-                let norm = norm(&vector);
-                let (least, most) = self.rows.norms;
-                self.rows.norms = (norm.min(least), norm.max(most));
-                self.inverse_norms.push((1.0 / norm) as f32);
-            }
-        }
-    }
-
-    /// Return the rows, or the first one that does not fit.
-    pub(crate) fn end(mut self) -> Result<Rows, (usize, RowError)> {
-        if self.rows.metric == Metric::Cosine {
-            self.rows.inverse_norms.extend_from_slice(&self.inverse_norms);
-        }
-        self.unfit.map_or(Ok(self.rows), Err)
-    }
-}
-
-/// Read a vector from the bytes of a file.
-fn decode(bytes: &[u8], dtype: Dtype, vector: &mut [f32]) {
-    match dtype {
-        Dtype::F32 => {
-            for (value, bytes) in vector.iter_mut().zip(bytes.as_chunks().0) {
-                *value = f32::from_le_bytes(*bytes);
-            }
-        }
-        Dtype::F16 => {
-            for (value, bytes) in vector.iter_mut().zip(bytes.as_chunks().0) {
-                *value = f16::from_le_bytes(*bytes).to_f32();
-            }
         }
     }
 }

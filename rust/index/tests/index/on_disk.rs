@@ -61,7 +61,9 @@ fn assert_same(one: &Index, other: &Index) {
         let found = quietly(|work| index.range_search(&queries, radius, None, work)).unwrap();
         let mut ids: Vec<Vec<u64>> =
             found.offsets.windows(2).map(|ends| found.ids[ends[0] as usize..ends[1] as usize].to_vec()).collect();
-        ids.iter_mut().for_each(|ids| ids.sort_unstable());
+        for ids in &mut ids {
+            ids.sort_unstable();
+        }
         ids
     };
     assert!(within(one) == within(other));

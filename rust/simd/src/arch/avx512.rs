@@ -9,9 +9,9 @@ use core::arch::x86_64::{
     _mm512_fmadd_ps, _mm512_inserti64x4, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_cmpgt_epu64_mask,
     _mm512_mask_storeu_epi64, _mm512_maskz_loadu_epi8, _mm512_maskz_loadu_epi64, _mm512_maskz_loadu_ps,
     _mm512_maskz_mov_epi8, _mm512_reduce_add_epi32, _mm512_reduce_add_ps, _mm512_set1_epi8, _mm512_set1_epi16,
-    _mm512_set1_epi64, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16, _mm512_srli_epi16,
-    _mm512_srlv_epi16, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_sub_epi8, _mm512_sub_epi16, _mm512_sub_ps,
-    _mm512_zextsi256_si512,
+    _mm512_set1_epi32, _mm512_set1_epi64, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16,
+    _mm512_srli_epi16, _mm512_srlv_epi16, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_sub_epi8, _mm512_sub_epi16,
+    _mm512_sub_ps, _mm512_zextsi256_si512,
 };
 
 use super::hadamard512::hadamard;
@@ -251,6 +251,28 @@ unsafe fn tile<const L2: bool, const HIGH: usize>(rows: *const f32, queries: *co
     }
 }
 
+/// Sum products of `HIGH` rows with two vectors of queries, four values at a time.
+#[inline(always)]
+unsafe fn integer_tile<const HIGH: usize>(rows: *const i8, queries: *const u8, n: usize, out: *mut i32) {
+    // SAFETY: the caller promises `HIGH` rows and 32 queries of `n` values, and room for the sums.
+    unsafe {
+        let mut sums = [[_mm512_setzero_si512(); 2]; HIGH];
+        for i in (0..n).step_by(4) {
+            let four = queries.add(32 * i);
+            let query = [_mm512_loadu_si512(four.cast()), _mm512_loadu_si512(four.add(64).cast())];
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let values = _mm512_set1_epi32(rows.add(r * n + i).cast::<i32>().read_unaligned());
+                sums[0] = _mm512_dpbusd_epi32(sums[0], query[0], values);
+                sums[1] = _mm512_dpbusd_epi32(sums[1], query[1], values);
+            }
+        }
+        for (r, sums) in sums.iter().enumerate() {
+            _mm512_storeu_si512(out.add(32 * r).cast(), sums[0]);
+            _mm512_storeu_si512(out.add(32 * r + 16).cast(), sums[1]);
+        }
+    }
+}
+
 impl Sealed for Avx512 {}
 
 impl Isa for Avx512 {
@@ -415,6 +437,22 @@ impl Isa for Avx512 {
             } else {
                 for r in 0..count {
                     tile::<L2, 1>(rows.add(r * n), queries, n, out.add(r * Self::WIDE));
+                }
+            }
+        }
+    }
+
+    const HAS_INTEGER_TILES: bool = true;
+
+    #[inline(always)]
+    unsafe fn tile_i8(rows: *const i8, count: usize, queries: *const u8, n: usize, out: *mut i32) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            if count == Self::HIGH {
+                integer_tile::<{ Self::HIGH }>(rows, queries, n, out);
+            } else {
+                for r in 0..count {
+                    integer_tile::<1>(rows.add(r * n), queries, n, out.add(r * Self::WIDE));
                 }
             }
         }

@@ -100,6 +100,60 @@ fn tiles_of_every_length() {
     }
 }
 
+/// Values of a row, and of a query, by number and index.
+type Bytes = (fn(usize, usize) -> i8, fn(usize, usize) -> u8);
+
+/// Integer sums of `count` rows with the queries of a panel, both by vector and index.
+struct IntegerTile {
+    count: usize,
+    n: usize,
+    row: fn(usize, usize) -> i8,
+    query: fn(usize, usize) -> u8,
+}
+
+impl Loop for IntegerTile {
+    type Output = ();
+    #[expect(clippy::inline_always, reason = "compiled inside the function that enables the instruction set")]
+    #[inline(always)]
+    fn run<I: Isa>(self) {
+        let Self { count, n, row, query } = self;
+        let mut rows = Guarded::new(count * n, 0);
+        let mut queries = Guarded::new(n * I::WIDE, 0);
+        let values: Vec<i8> = (0..count * n).map(|at| row(at / n, at % n)).collect();
+        let values = rows.put(&values, Place::End(0));
+        let panel: Vec<u8> =
+            (0..n * I::WIDE).map(|at| query(at / 4 % I::WIDE, at / (4 * I::WIDE) * 4 + at % 4)).collect();
+        let panel = queries.put(&panel, Place::End(0));
+        for first in (0..count).step_by(I::HIGH) {
+            let some = I::HIGH.min(count - first);
+            let mut out = vec![i32::MIN; some * I::WIDE];
+            // SAFETY: rows, panel and sums have the required lengths, and `Level::run` checked the
+            // instruction set.
+            unsafe { I::tile_i8(values[first * n..].as_ptr(), some, panel.as_ptr(), n, out.as_mut_ptr()) };
+            for (at, sum) in out.iter().enumerate() {
+                let (r, q) = (first + at / I::WIDE, at % I::WIDE);
+                let expected: i32 = (0..n).map(|i| i32::from(row(r, i)) * i32::from(query(q, i))).sum();
+                assert_eq!(*sum, expected, "{:?}", (I::LEVEL, n, r, q));
+            }
+        }
+    }
+}
+
+#[test]
+fn integer_tiles_have_the_sums_of_single_pairs() {
+    let mixed = |row: usize, i: usize| (row * 37 + i * 101 + i * i) as u8 as i8;
+    let values: [Bytes; 3] = [
+        (mixed, |query, i| (query * 59 + i * 83) as u8),
+        (|_, _| i8::MIN, |_, _| u8::MAX),
+        (|_, _| i8::MAX, |_, _| u8::MAX),
+    ];
+    for n in (4..=72).step_by(4).chain([384, 1024, 4096, 32_768]) {
+        for (row, query) in values {
+            at_every_level(|level| level.run(IntegerTile { count: 1 + n % 15, n, row, query }));
+        }
+    }
+}
+
 #[test]
 fn nan_stays_in_its_row_and_column() {
     let mut queries = Guarded::new(64 * 70, f32::NAN);
