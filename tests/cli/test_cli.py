@@ -110,6 +110,17 @@ def test_a_distance_beyond_float32_is_null_in_json(run: Run) -> None:
     assert all(distance is None for row in found["results"] for distance in row["distances"])
 
 
+def test_vectors_may_stay_on_disk(run: Run, files: dict[str, np.ndarray]) -> None:
+    build = ("build", "vectors.npy", "-o", "v.tiercel", "--metric", "l2", "--ids", "ids.npy", "--kind", "flat")
+    assert document(run(*build, "--raw", "disk", "--memory", "1MB", "--json"))["stats"]["disk_bytes"] == 300 * 48
+    search = ("search", "v.tiercel", "queries.npy", "-k", "4", "--raw", "disk")
+    found = document(run(*search, "--rerank", "none", "--recall", "1", "--json"))
+    assert [row["ids"] for row in found["results"]] == exact_ids(files, 4).tolist()
+    code, _, err = run(*build, "--memory", "much")
+    assert code == 2
+    assert "memory: expected None, a number of bytes or a string such as '2GB', got 'much'" in err
+
+
 def test_building_again_replaces_the_file(run: Run, files: dict[str, np.ndarray]) -> None:
     run("build", "vectors.npy", "-o", "v.tiercel")
     np.save("few.npy", files["vectors"][:3])

@@ -174,6 +174,14 @@ def _index_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", choices=("f32", "f16"), default="f32", help="how vectors are stored (default: f32)")
     collections.storage(parser, "auto", "default: auto")
     _raw_options(parser)
+    parser.add_argument(
+        "--memory",
+        metavar="AMOUNT",
+        help="the most memory for the index, such as 2GB, which then chooses codes and where the vectors are",
+    )
+    parser.add_argument(
+        "--kind", choices=("hnsw", "flat"), default="hnsw", help="walk through a graph or scan (default: hnsw)"
+    )
     parser.add_argument("--m", type=int, default=16, help="neighbours of a vector in the graph (default: 16)")
     parser.add_argument(
         "--ef-construction",

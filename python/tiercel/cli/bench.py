@@ -95,7 +95,7 @@ def _load(args: argparse.Namespace) -> _Data:
 
 def _build(data: _Data, args: argparse.Namespace) -> tuple[Index, float]:
     chosen = (args.metric, args.dtype, args.storage, args.m, args.ef_construction)
-    index = Index(data.vectors.shape[1], *chosen, raw=args.raw, rerank=args.rerank)
+    index = Index(data.vectors.shape[1], *chosen, raw=args.raw, rerank=args.rerank, memory=args.memory, kind=args.kind)
     start = time.perf_counter()
     with progress("building") as report:
         index.add(data.vectors, progress=report)

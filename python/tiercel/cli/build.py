@@ -15,7 +15,8 @@ def run(args: argparse.Namespace) -> Answer:
     """Build an index from a `.npy` file and save it."""
     vectors = load_array(args.vectors, "VECTORS.npy", ranks=(2,))
     ids = None if args.ids is None else load_array(args.ids, "--ids", ranks=(1,))
-    index = Index(vectors.shape[1], args.metric, args.dtype, args.storage, args.m, args.ef_construction, raw=args.raw)
+    chosen = (args.metric, args.dtype, args.storage, args.m, args.ef_construction)
+    index = Index(vectors.shape[1], *chosen, raw=args.raw, memory=args.memory, kind=args.kind)
     start = time.perf_counter()
     with progress("building") as report:
         index.add(vectors, ids, threads=args.threads, progress=report)

@@ -155,8 +155,8 @@ impl OnDisk {
         Ok((Arc::clone(&spill.file), offset))
     }
 
-    /// Read vectors from slot `first` on into `out`, as many as fit.
-    fn read(&self, first: usize, out: &mut [u8]) {
+    /// Read vectors from slot `first` on into `out` as they are in the file, as many as fit.
+    pub(crate) fn read(&self, first: usize, out: &mut [u8]) {
         let row_bytes = self.row_bytes();
         let last = first + out.len() / row_bytes;
         assert!(last <= self.len(), "vectors {first} to {last} of {}", self.len());
@@ -213,11 +213,6 @@ impl OnDisk {
                 }
             }
         }
-    }
-
-    /// Read the vectors from slot `first` on into `out` as they are in the file.
-    pub(crate) fn read_bytes(&self, first: usize, out: &mut [u8]) {
-        self.read(first, out);
     }
 
     /// Return the vector of a slot as it is in the file, in memory that [`Self::give_back`] takes.

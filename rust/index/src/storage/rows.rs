@@ -403,7 +403,7 @@ impl Rows {
                 let mut piece = vec![0; rows * disk.row_bytes()];
                 for first in (0..disk.len()).step_by(rows) {
                     let some = &mut piece[..rows.min(disk.len() - first) * disk.row_bytes()];
-                    disk.read_bytes(first, some);
+                    disk.read(first, some);
                     watch.check()?;
                     write(some)?;
                 }
