@@ -118,7 +118,7 @@ def test_vectors_may_stay_on_disk(run: Run, files: dict[str, np.ndarray]) -> Non
     assert [row["ids"] for row in found["results"]] == exact_ids(files, 4).tolist()
     code, _, err = run(*build, "--memory", "much")
     assert code == 2
-    assert "memory: expected None, a number of bytes or a string such as '2GB', got 'much'" in err
+    assert "memory: expected None, a number of bytes, or a string such as '2GB' (kB, MB" in err
 
 
 def test_building_again_replaces_the_file(run: Run, files: dict[str, np.ndarray]) -> None:

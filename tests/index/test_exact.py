@@ -111,3 +111,32 @@ def test_threads_change_no_answer(simd: str, metric: Metric) -> None:
     np.testing.assert_array_equal(one.ids, many.ids)
     np.testing.assert_array_equal(one.offsets, many.offsets)
     np.testing.assert_allclose(one.distances, many.distances, rtol=1e-5, atol=1e-5)
+
+
+def test_equal_vectors_have_one_distance_in_a_batch(metric: Metric) -> None:
+    # A batch compares bytes first, gives up where all vectors are near, and begins again.
+    random = np.random.default_rng(5)
+    vector, queries = random.normal(size=96), random.normal(size=(40, 96))
+    index = tiercel.Index(96, metric, kind="flat", storage="sq8")
+    index.add(np.tile(vector, (6000, 1)))
+    near = index.search(queries, 5, recall=1.0)
+    assert (near.distances == near.distances[:, :1]).all()
+    radius = float(near.distances.max()) + 1e-3
+    found = index.range_search(queries, radius)
+    assert found.offsets.tolist() == list(range(0, 240_001, 6000))
+    assert all(len(set(found.distances[a:b])) == 1 for a, b in zip(found.offsets, found.offsets[1:], strict=False))
+
+
+@pytest.mark.parametrize("tiny", [1.0, 1e-18, 1e-22, 1e-30])
+def test_a_batch_finds_vectors_whose_squares_underflow(metric: Metric, tiny: float) -> None:
+    if metric == "l2":
+        pytest.skip("beside the queries, all these vectors are zeros")
+    # Rounded to bytes, the best vector loses all that makes it the best: only a bound keeps it.
+    rows = np.zeros((201, 64))
+    rows[:200, 0], rows[:200, 1] = 1, np.linspace(0.08, 0.16, 200)
+    rows[200, 0], rows[200, 1:] = 1, 0.49 / 127
+    queries = np.ones((40, 64))
+    queries[:, 0] = 0
+    index = tiercel.Index(64, metric)
+    index.add(rows * tiny)
+    assert index.search(queries, 1, recall=1.0).ids.ravel().tolist() == [200] * 40

@@ -115,7 +115,7 @@ class Stats(TypedDict):
     disk_bytes: int
     """Bytes of full vectors on disk."""
     why: str | None
-    """Why a budget of memory led to this storage; None without one."""
+    """Why a budget of memory led to this storage; None without one, and until codes are fitted."""
     bytes_per_vector: float
     """All bytes except the full vectors, divided by the slots in use."""
     levels: int
@@ -129,7 +129,7 @@ class Stats(TypedDict):
 
 @final
 class Index:
-    """A nearest-neighbour index in memory.
+    """A nearest-neighbour index.
 
     The index keeps the full vectors. A search compares their compact codes, then compares the best
     candidates again in full precision. It scans a small index and walks the graph of a large one
@@ -157,13 +157,16 @@ class Index:
     raw : {"memory", "disk"}
         Where the full vectors are. With "disk" they are in a temporary file, whose directory TMPDIR
         chooses; searches read those of the best candidates. `load` leaves them in the index's file.
+        If they cannot be written or read, a call raises `StorageFailedError` or `CorruptionError`.
     rerank : {"full", "none"}
         What the best candidates of a search are compared with once more: full vectors, or nothing.
         With "none", distances are those of codes, and `recall` holds for what codes can tell apart.
+        Exact searches still compare full vectors.
     memory : int or str, optional
         The most bytes that the index may take, or a string such as "2GB" or "500MiB". As it grows,
-        the fastest of these is chosen that fits: "auto" codes with full vectors in memory, then
-        with full vectors on disk, then "rabitq2" and "rabitq1". `stats()["why"]` explains it.
+        the fastest of these is chosen that fits: "auto" codes with full vectors in memory (unless
+        `raw` is "disk"), then with full vectors on disk, then "rabitq2" and "rabitq1".
+        `stats()["why"]` explains it. An addition that does not fit raises `InvalidInputError`.
     kind : {"hnsw", "flat"}
         Walk through a graph, once there are more than 8,192 vectors, or scan all codes.
     build : {"fast", "balanced", "dense"}

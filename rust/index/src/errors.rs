@@ -113,13 +113,13 @@ pub enum AddError {
     #[error(transparent)]
     Raw(#[from] RawError),
     /// No storage is small enough for the budget of memory.
-    #[error("memory: expected at least {} for {slots} vectors, got {}", Size(*needed), Size(*budget))]
+    #[error("memory: expected at least {} for {slots} vectors, removed ones included, got {}", Size(*needed), Size(*budget))]
     Memory {
         /// The budget in bytes.
         budget: u64,
         /// The least that the vectors need.
         needed: u64,
-        /// Number of vectors.
+        /// Number of vectors, with those that were removed.
         slots: usize,
     },
     /// The caller asked to stop.
@@ -174,13 +174,13 @@ pub enum BuildError {
     #[error(transparent)]
     Raw(#[from] RawError),
     /// No storage is small enough for the budget of memory. Nothing was changed.
-    #[error("memory: expected at least {} for {slots} vectors, got {}", Size(*needed), Size(*budget))]
+    #[error("memory: expected at least {} for {slots} vectors, removed ones included, got {}", Size(*needed), Size(*budget))]
     Memory {
         /// The budget in bytes.
         budget: u64,
         /// The least that the vectors need.
         needed: u64,
-        /// Number of vectors.
+        /// Number of vectors, with those that were removed.
         slots: usize,
     },
     /// The caller asked to stop. Work done before that is kept.
@@ -225,7 +225,10 @@ impl RawError {
     }
 
     fn io(does: &'static str, place: String, error: &io::Error) -> Self {
-        Self::Io { does, place, code: error.raw_os_error(), kind: error.kind(), why: error.to_string() }
+        let code = error.raw_os_error();
+        let (text, number) = (error.to_string(), code.map(|code| format!(" (os error {code})")).unwrap_or_default());
+        let why = text.strip_suffix(&number).unwrap_or(&text).to_owned();
+        Self::Io { does, place, code, kind: error.kind(), why }
     }
 }
 

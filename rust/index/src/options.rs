@@ -37,7 +37,8 @@ pub enum Dtype {
 pub enum Raw {
     /// In memory.
     Memory,
-    /// In a file, read only to rescore candidates, for exact searches, and to fit codes.
+    /// In a file, read when they are needed: to rescore candidates, for exact searches, and to code
+    /// and link vectors.
     Disk,
 }
 

@@ -22,19 +22,6 @@ pub(crate) enum Coding {
     Codes(Codes),
 }
 
-/// What an index with a budget of memory is made of, and why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Chosen {
-    /// The bytes of memory that it may take.
-    pub(crate) budget: u64,
-    /// Slots until another choice is made.
-    pub(crate) planned: usize,
-    /// The bytes that so many take.
-    pub(crate) bytes: u64,
-    /// The bytes that they would take as the next faster choice.
-    pub(crate) faster: Option<u64>,
-}
-
 /// The contents of an index at one moment. Slots number the vectors in the order they were added.
 ///
 /// A published state never changes. A clone shares all arrays with it, and a change to the clone
@@ -58,13 +45,35 @@ pub(crate) struct State {
     /// Number of slots in the graph at that survey; 0 if the codec was fitted since.
     pub(crate) surveyed: usize,
     pub(crate) build_seconds: f64,
-    /// The choice by a budget of memory.
-    pub(crate) chosen: Option<Chosen>,
+    /// The place of the choice by a budget of memory.
+    pub(crate) choice: Option<usize>,
     /// See [`crate::Index::version`].
     pub(crate) version: u64,
 }
 
+/// The memory of a state, by part.
+pub(crate) struct Bytes(pub(crate) [(&'static str, usize); 5]);
+
+impl Bytes {
+    pub(crate) fn total(&self) -> usize {
+        self.0.iter().map(|part| part.1).sum()
+    }
+}
+
 impl State {
+    /// Return the memory that this takes.
+    pub(crate) fn bytes(&self) -> Bytes {
+        let (vectors, beside) = self.rows.bytes();
+        let codes = if let Coding::Codes(codes) = &self.coding { codes.bytes.bytes() } else { 0 };
+        Bytes([
+            ("vectors", vectors),
+            ("codes", codes),
+            ("links", self.graph.bytes()),
+            ("ids", self.ids.bytes()),
+            ("other", beside + self.dead.bytes()),
+        ])
+    }
+
     pub(crate) fn new(options: &Options) -> Self {
         Self {
             rows: Rows::new(options),
@@ -77,7 +86,7 @@ impl State {
             graph_recall: 1.0,
             surveyed: 0,
             build_seconds: 0.0,
-            chosen: None,
+            choice: None,
             version: 0,
         }
     }

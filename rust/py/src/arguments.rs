@@ -138,14 +138,15 @@ pub(crate) const BUILDS: &[(&str, (usize, usize))] =
     &[("balanced", (16, 200)), ("fast", (16, 80)), ("dense", (32, 300))];
 /// Units of memory.
 const UNITS: &[(&str, f64)] = &[
-    ("kB", 1e3),
-    ("MB", 1e6),
-    ("GB", 1e9),
-    ("TB", 1e12),
-    ("KiB", 1024.0),
-    ("MiB", 1_048_576.0),
-    ("GiB", 1_073_741_824.0),
-    ("TiB", 1_099_511_627_776.0),
+    ("kib", 1024.0),
+    ("mib", 1_048_576.0),
+    ("gib", 1_073_741_824.0),
+    ("tib", 1_099_511_627_776.0),
+    ("kb", 1e3),
+    ("mb", 1e6),
+    ("gb", 1e9),
+    ("tb", 1e12),
+    ("", 1.0),
 ];
 
 /// Read an amount of memory: a number of bytes, or a string such as "2GB"; None is no limit.
@@ -162,16 +163,20 @@ pub(crate) fn memory(given: &Given<'_>) -> PyResult<Option<u64>> {
     if let Some(bytes @ 1..) = bytes {
         return Ok(Some(bytes));
     }
-    let expected = "expected None, a number of bytes or a string such as '2GB'";
+    let expected = "expected None, a number of bytes, or a string such as '2GB' (kB, MB, GB, TB, KiB, MiB, GiB or TiB)";
     Err(invalid(value.py(), format!("memory: {expected}, got {}", shown(value))))
 }
 
-/// Read an amount with its unit.
+/// Read an amount with its unit, if it has one.
 fn amount(text: &str) -> Option<u64> {
+    let text = text.trim().to_ascii_lowercase();
     let (unit, factor) = UNITS.iter().find(|(unit, _)| text.ends_with(unit))?;
-    let number: f64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
-    let bytes = number * factor;
-    (bytes.is_finite() && bytes >= 1.0).then_some(bytes as u64)
+    let number = text.strip_suffix(unit)?.trim_end();
+    if !number.starts_with(|first: char| first.is_ascii_digit()) {
+        return None;
+    }
+    let bytes = number.parse::<f64>().ok()? * factor;
+    (bytes >= 1.0 && bytes < u64::MAX as f64).then_some(bytes as u64)
 }
 
 /// Return the choice that a string names; the default is the first.

@@ -1,14 +1,12 @@
 //! Choose the codes, and the place of the full vectors, by the memory that an index may take.
 
-use std::fmt::Display;
-
 use tiercel_quant::CodecKind;
 
-use crate::build::link::Linker;
+use crate::build::link::{FLAT, Linker};
 use crate::errors::{BuildError, Interrupted};
-use crate::options::{Metric, Options, Raw};
+use crate::options::{Kind, Metric, Options, Raw};
 use crate::size::Size;
-use crate::state::{Chosen, Coding};
+use crate::state::{Coding, State};
 
 /// What an index may be made of.
 #[derive(Clone, Copy)]
@@ -40,74 +38,75 @@ impl Choice {
     /// Return the bytes of memory for `slots` slots.
     fn bytes(self, options: &Options, slots: usize) -> u64 {
         let code = (options.dim * self.bits).div_ceil(8) + self.beside;
-        let bytes = per_slot(self.raw, code, options);
-        bytes as u64 * slots as u64
+        bytes(self.raw, code, options, slots)
     }
 }
 
-/// Return the bytes of memory for a slot with a code of so many bytes.
-fn per_slot(raw: Raw, code: usize, options: &Options) -> usize {
+/// Return the bytes of memory for `slots` slots with a code of so many bytes.
+fn bytes(raw: Raw, code: usize, options: &Options, slots: usize) -> u64 {
     let vector = match raw {
         Raw::Memory => options.row_bytes(),
         // A checksum.
         Raw::Disk => 4,
     };
     let norm = if options.metric == Metric::Cosine { 4 } else { 0 };
-    let base = (2 * options.m * 4).next_multiple_of(LINE);
-    // One node of `m` is on the next level, with half as many links.
-    let links = base + base / options.m.max(2);
-    vector + norm + code.next_multiple_of(LINE) + links + ID
+    let links = if options.kind == Kind::Graph && slots > FLAT {
+        let base = (2 * options.m * 4).next_multiple_of(LINE);
+        // One node of `m` is on the next level, with half as many links.
+        base + base / options.m.max(2)
+    } else {
+        0
+    };
+    (vector + norm + code.next_multiple_of(LINE) + links + ID) as u64 * slots as u64
 }
 
 impl Linker<'_> {
-    /// Whether the index takes more memory than it may.
-    pub(crate) fn is_over_budget(&self) -> bool {
-        let Some(budget) = self.options.memory else { return false };
-        self.bytes_now(self.state.slots()) > budget
+    /// Free spare memory if the index takes more than it may with it: small arrays grow by half.
+    pub(crate) fn trim(&mut self) {
+        if self.options.memory.is_some_and(|budget| self.state.bytes().total() as u64 > budget) {
+            self.state.shrink();
+        }
     }
 
-    /// Return the bytes of memory for `slots` slots as the index is now.
-    fn bytes_now(&self, slots: usize) -> u64 {
+    /// Whether the index takes more memory than it may, without spare memory.
+    pub(crate) fn is_over_budget(&self) -> bool {
+        let Some(budget) = self.options.memory else { return false };
         let raw = if self.state.rows.are_on_disk() { Raw::Disk } else { Raw::Memory };
-        let code = if let Coding::Codes(codes) = &self.state.coding { codes.bytes.width() } else { 0 };
-        per_slot(raw, code, self.options) as u64 * slots as u64
+        bytes(raw, width(&self.state.coding), self.options, self.state.slots()) > budget
     }
 
     /// Move full vectors to disk before `new` more would exceed the budget in memory.
     pub(crate) fn make_room(&mut self, new: usize) -> Result<(), BuildError> {
         let Some(budget) = self.options.memory else { return Ok(()) };
-        let vectors = (self.state.slots() * self.options.row_bytes()) as u64;
-        if vectors + (new * self.options.row_bytes()) as u64 > budget {
+        let all = self.state.rows.len() + new;
+        if (all * self.options.row_bytes()) as u64 > budget {
             self.state.rows.move_to_disk(self.options)?;
         }
         Ok(())
     }
 
-    /// Fit the codes of the first choice that stays within the budget until the index has doubled;
-    /// if none does, of the first that is within it now.
+    /// Fit the codes of the first choice that stays within the budget.
     pub(crate) fn fit_to(&mut self, budget: u64) -> Result<Coding, BuildError> {
         let slots = self.state.slots();
-        for planned in [2 * slots, slots] {
-            for (at, choice) in CHOICES.iter().enumerate() {
-                if choice.bytes(self.options, planned) > budget {
-                    continue;
-                }
-                if choice.raw == Raw::Disk {
-                    self.state.rows.move_to_disk(self.options)?;
-                } else if self.state.rows.are_on_disk() {
-                    continue;
-                }
-                let coding = self.fitted(choice)?;
-                let code = if let Coding::Codes(codes) = &coding { codes.bytes.width() } else { 0 };
-                let bytes = per_slot(choice.raw, code, self.options) as u64 * planned as u64;
-                // Data that 4 bits do not rank well got larger codes.
-                if bytes > budget {
-                    continue;
-                }
-                let faster = at.checked_sub(1).map(|before| CHOICES[before].bytes(self.options, planned));
-                self.state.chosen = Some(Chosen { budget, planned, bytes, faster });
+        for (at, choice) in CHOICES.iter().enumerate() {
+            if choice.bytes(self.options, slots) > budget {
+                continue;
+            }
+            if choice.raw == Raw::Disk {
+                self.state.rows.move_to_disk(self.options)?;
+            } else if self.state.rows.are_on_disk() {
+                continue;
+            }
+            let coding = self.fitted(choice)?;
+            // Data that 4 bits do not rank well got larger codes.
+            if bytes(choice.raw, width(&coding), self.options, slots) <= budget {
+                self.state.choice = Some(at);
                 return Ok(coding);
             }
+        }
+        // Without codes, vectors may take less than with any.
+        if !matches!(self.state.coding, Coding::Untrained) && !self.is_over_budget() {
+            return Ok(self.state.coding.clone());
         }
         let [.., least] = CHOICES;
         Err(BuildError::Memory { budget, needed: least.bytes(self.options, slots), slots })
@@ -121,13 +120,19 @@ impl Linker<'_> {
     }
 }
 
-impl Display for Chosen {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { budget, planned, bytes, faster } = self;
-        write!(f, "up to {planned} vectors take {} of {}", Size(*bytes), Size(*budget))?;
-        match faster {
-            Some(faster) if faster > budget => write!(f, "; what is faster would take {}", Size(*faster)),
-            _ => Ok(()),
-        }
-    }
+/// Return the bytes from one row of codes to the next.
+fn width(coding: &Coding) -> usize {
+    if let Coding::Codes(codes) = coding { codes.bytes.width() } else { 0 }
+}
+
+/// Explain the choice of an index with a budget that takes `total` bytes.
+pub(crate) fn why(options: &Options, state: &State, total: usize) -> Option<String> {
+    let (at, budget) = (state.choice?, options.memory?);
+    let slots = state.slots();
+    let takes = format!("{slots} vectors take {} of {}", Size(total as u64), Size(budget));
+    let faster = at.checked_sub(1).map(|before| CHOICES[before].bytes(options, slots));
+    Some(match faster {
+        Some(faster) if faster > budget => format!("{takes}; what is faster would take {}", Size(faster)),
+        _ => takes,
+    })
 }

@@ -12,7 +12,7 @@ use crate::work::Work;
 
 /// Up to this many vectors, a scan of their codes is as fast as a walk and finds all that a walk
 /// would.
-const FLAT: usize = 8192;
+pub(crate) const FLAT: usize = 8192;
 
 /// Vectors not yet in the graph, which searches scan, that make linking worth the threads.
 const TAIL: usize = 256;

@@ -21,7 +21,7 @@ use crate::options::{Options, OptionsError, Raw, Storage};
 use crate::search::query::Memory;
 use crate::state::State;
 
-/// Nearest-neighbour index in memory.
+/// Nearest-neighbour index.
 pub struct Index {
     options: Options,
     pub(crate) level: Level,

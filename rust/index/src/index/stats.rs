@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::Index;
+use crate::build::budget::why;
 use crate::state::Coding;
 
 /// Sizes and times of an index.
@@ -43,20 +44,13 @@ impl Index {
     /// Return sizes and times.
     pub fn stats(&self) -> Stats {
         let state = self.state();
-        let (vectors, beside) = state.rows.bytes();
-        let (storage, codes, codec_recall) = match &state.coding {
-            Coding::Untrained => (Cow::Borrowed("none"), 0, None),
-            Coding::Raw => (Cow::Borrowed("raw"), 0, None),
-            Coding::Codes(codes) => (codes.name(), codes.bytes.bytes(), Some(codes.trial.recall)),
+        let (storage, codec_recall) = match &state.coding {
+            Coding::Untrained => (Cow::Borrowed("none"), None),
+            Coding::Raw => (Cow::Borrowed("raw"), None),
+            Coding::Codes(codes) => (codes.name(), Some(codes.trial.recall)),
         };
-        let parts = [
-            ("vectors", vectors),
-            ("codes", codes),
-            ("links", state.graph.bytes()),
-            ("ids", state.ids.bytes()),
-            ("other", beside + state.dead.bytes()),
-        ];
-        let total: usize = parts.iter().map(|part| part.1).sum();
+        let bytes = state.bytes();
+        let (parts, total) = (bytes.0, bytes.total());
         Stats {
             len: state.ids.len(),
             tombstones: state.dead.count(),
@@ -65,8 +59,8 @@ impl Index {
             codec_recall,
             bytes: parts.into_iter().chain([("total", total)]).collect(),
             disk_bytes: if state.rows.are_on_disk() { state.slots() * state.rows.row_bytes() } else { 0 },
-            why: state.chosen.map(|chosen| chosen.to_string()),
-            bytes_per_vector: (total - vectors) as f64 / state.slots().max(1) as f64,
+            why: why(self.options(), &state, total),
+            bytes_per_vector: (total - state.rows.bytes().0) as f64 / state.slots().max(1) as f64,
             levels: if state.graph.len() == 0 { 0 } else { state.graph.layers.len() },
             mean_degree: state.graph.mean_degree(),
             simd: self.level.name(),

@@ -89,6 +89,9 @@ impl Index {
         }
         next.ids.push(&ids);
         if let Err(error) = self.append(&mut next, vectors, work) {
+            if error != AddError::Interrupted {
+                return Err(error);
+            }
             // The only trace of this call is that its ids are used.
             let mut same = State::clone(&self.state());
             same.ids.count_past(&ids);
@@ -114,6 +117,7 @@ impl Index {
         if linker.is_due() {
             linker.link()?;
         }
+        linker.trim();
         Ok(watch.check()?)
     }
 

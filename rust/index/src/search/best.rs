@@ -25,6 +25,11 @@ impl Best {
         self.bound = order(f32::INFINITY);
     }
 
+    /// Forget everything and keep as many as before.
+    pub(crate) fn restart(&mut self) {
+        self.reset(self.limit);
+    }
+
     /// Keys above this one cannot be among the best.
     #[inline(always)]
     pub(crate) const fn bound(&self) -> i32 {

@@ -46,12 +46,14 @@ fn round(vector: &[f32], codes: &mut [i8]) -> Rounded {
     let (mut sums, mut squares, mut rounded, mut errors) =
         ([0i32; LANES], [0.0f32; LANES], [0.0f32; LANES], [0.0f32; LANES]);
     let mut put = |lane: usize, value: f32, code: &mut i8| {
-        let shifted = value * inverse + ROUNDER;
+        // All in units of codes, since the squares of small values would underflow.
+        let exact = value * inverse;
+        let shifted = exact + ROUNDER;
         let nearest = shifted - ROUNDER;
         *code = (shifted.to_bits() as i32 - ROUNDER.to_bits() as i32) as i8;
-        let error = value - nearest * scale;
+        let error = exact - nearest;
         sums[lane] += i32::from(*code);
-        squares[lane] += value * value;
+        squares[lane] += exact * exact;
         rounded[lane] += nearest * nearest;
         errors[lane] += error * error;
     };
@@ -69,9 +71,9 @@ fn round(vector: &[f32], codes: &mut [i8]) -> Rounded {
     Rounded {
         scale,
         sum: sums.iter().sum(),
-        norm: root(squares),
+        norm: scale * root(squares),
         coded_norm: scale * root(rounded),
-        error: root(errors),
+        error: scale * root(errors),
     }
 }
 
@@ -193,7 +195,7 @@ impl Bounds<'_> {
     fn most(&self, q: usize, sum: i32) -> f32 {
         let Rounded { scale, sum: of_row, norm, coded_norm, error } = self.row;
         // Codes of queries are 128 more than their values.
-        let product = self.scales[q] * scale * (sum - 128 * of_row) as f32;
+        let product = self.scales[q] * (scale * (sum - 128 * of_row) as f32);
         let rounding = self.slack * self.norms[q] * (norm + coded_norm);
         let most = product + self.norms[q] * error + self.errors[q] * coded_norm + rounding;
         if self.metric == Metric::L2 {
@@ -296,6 +298,24 @@ mod tests {
                     let excluded = level.run(Check(&rows, &queries, dim, metric));
                     assert!(excluded > 0.7, "{level:?}, {metric:?}, dim {dim}: {excluded}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_bound_holds_for_vectors_whose_squares_underflow() {
+        let dim = 64;
+        for tiny in [1e-18f32, 1e-22, 1e-25, 1e-30] {
+            // One value sets the scale, and the others lie halfway between two codes.
+            let mut rows = vec![0.49 / 127.0 * tiny; 3 * dim];
+            rows[0] = tiny;
+            rows[dim..2 * dim].fill(0.0);
+            let mut queries = vec![1.0f32; 2 * dim];
+            queries[0] = 0.0;
+            queries[dim..].fill(tiny);
+            for level in Level::available() {
+                level.run(Check(&rows, &queries, dim, Metric::Dot));
+                level.run(Check(&rows, &queries, dim, Metric::L2));
             }
         }
     }

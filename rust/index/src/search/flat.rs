@@ -1,4 +1,5 @@
-//! Exact scans: every row compared in full precision, in blocks of queries and rows.
+//! Exact scans: every row compared in full precision, in blocks of queries and rows, or excluded by
+//! bounds from products of bytes ([`coarse`](super::coarse)).
 //!
 //! ```text
 //!            256 queries, value by value, 8 to 32 at a time: a panel
@@ -29,10 +30,11 @@ pub(crate) const QUERIES: usize = 256;
 /// Values of a vector from which on rounding it to bytes pays.
 const ROUNDED_DIM: usize = 32;
 
-/// Rows after which a scan in bytes checks whether it pays. It does not if one in this many pairs
-/// has to be compared in full precision, too: that takes twelve times as long as in bytes, and in a
-/// tile of full precision four times.
+/// Rows from which on a scan in bytes checks whether it pays: the first rows are near by default.
 const TRIED: usize = 4096;
+
+/// It does not if one in this many pairs has to be compared in full precision, too: a pair takes a
+/// dozen times as long as in bytes, and four times in a tile of full precision.
 const MANY: usize = 8;
 
 /// Bytes of the rows in a block. Every panel is compared with a block before the next block.
@@ -45,6 +47,9 @@ pub(crate) trait Sink {
 
     /// Take a distance that is at most the bound.
     fn take(&mut self, query: usize, slot: u32, distance: f32);
+
+    /// Forget what was taken.
+    fn restart(&mut self);
 }
 
 /// Compare queries (directions, `dim` values each) with all rows, or with the allowed ones.
@@ -69,8 +74,9 @@ impl<K: Sink> Loop for Scan<'_, '_, K> {
             self.each_row::<I>();
         } else {
             let rounds = I::HAS_INTEGER_TILES && self.rows.dim() >= ROUNDED_DIM;
-            let first = if rounds { self.each_rounded::<I>() } else { 0 };
-            self.each_tile::<I>(first);
+            if !rounds || !self.each_rounded::<I>() {
+                self.each_tile::<I>();
+            }
         }
     }
 }
@@ -110,10 +116,11 @@ impl<K: Sink> Scan<'_, '_, K> {
         self.meter.compared(self.queries.len() / self.rows.dim())
     }
 
-    /// Compare block by block in bytes, and in full precision what may be near. Return the first row
-    /// that is left: if too many may be near, it is not worth rounding the rest.
+    /// Compare block by block in bytes, and in full precision what may be near. If that is too much,
+    /// give up, forget what was found, and return false: tiles round distances differently, so equal
+    /// rows must not be compared in both ways.
     #[inline(always)]
-    fn each_rounded<I: Isa>(&mut self) -> usize {
+    fn each_rounded<I: Isa>(&mut self) -> bool {
         let (rows, dim) = (self.rows, self.rows.dim());
         let coded = Queries::new(self.queries, dim, I::WIDE);
         let count = self.queries.len() / dim;
@@ -141,13 +148,14 @@ impl<K: Sink> Scan<'_, '_, K> {
             }
             first += block.len();
             if self.meter.compared(block.len() * count) {
-                return rows.len();
+                return true;
             }
             if first >= TRIED && near * MANY > first * count {
-                break;
+                self.sink.restart();
+                return false;
             }
         }
-        first
+        true
     }
 
     /// Compare a row with the queries of a panel that it may be near to, in full precision. Return
@@ -178,18 +186,16 @@ impl<K: Sink> Scan<'_, '_, K> {
         near
     }
 
-    /// Compare block by block, from a row on.
+    /// Compare block by block.
     #[inline(always)]
-    fn each_tile<I: Isa>(&mut self, mut first: usize) {
-        if first >= self.rows.len() {
-            return;
-        }
+    fn each_tile<I: Isa>(&mut self) {
         let (rows, dim) = (self.rows, self.rows.dim());
         let panels = panels(self.queries, dim, I::WIDE);
         let mut least = self.least(panels.len() / dim);
         let mut sums = vec![0.0; I::HIGH * I::WIDE];
         let mut scratch = Vec::new();
         let together = (BLOCK / (I::HIGH * size_of::<f32>() * dim)).max(1) * I::HIGH;
+        let mut first = 0;
         while first < rows.len() {
             // A block ends where its chunk does.
             let block = rows.block(first, rows.len().min(first + together), &mut scratch);
@@ -281,6 +287,12 @@ impl Sink for Nearest<'_> {
     fn take(&mut self, query: usize, slot: u32, distance: f32) {
         self.0[query].offer(order(distance), slot);
     }
+
+    fn restart(&mut self) {
+        for best in &mut *self.0 {
+            best.restart();
+        }
+    }
 }
 
 /// Keeps all rows within a distance of each query, while there is memory.
@@ -319,5 +331,9 @@ impl Sink for Within {
         } else {
             self.give_up();
         }
+    }
+
+    fn restart(&mut self) {
+        self.found.iter_mut().for_each(Vec::clear);
     }
 }

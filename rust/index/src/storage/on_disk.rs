@@ -58,13 +58,13 @@ struct Spill {
 
 /// Failed reads.
 #[derive(Default)]
-struct Failures {
+pub(crate) struct Failures {
     count: AtomicU64,
     last: Mutex<Option<RawError>>,
 }
 
 /// Finds out whether reads have failed since it was made, by this operation or another.
-pub(crate) struct Watch(Option<(Arc<Failures>, u64)>);
+pub(crate) struct Watch(Arc<Failures>, u64);
 
 /// A vector that takes longer to read was not in the system's cache.
 const CACHED: Duration = Duration::from_micros(20);
@@ -77,16 +77,17 @@ thread_local! {
 }
 
 impl OnDisk {
-    pub(crate) fn new(dim: usize, dtype: Dtype) -> Self {
-        Self { dim, dtype, extents: Vec::new(), sums: Chunked::new(1), spill: Arc::default(), failures: Arc::default() }
+    /// Make no rows; `failures` will count their failed reads.
+    pub(crate) fn new(dim: usize, dtype: Dtype, failures: Arc<Failures>) -> Self {
+        Self { dim, dtype, extents: Vec::new(), sums: Chunked::new(1), spill: Arc::default(), failures }
     }
 
-    /// Make the rows of a file whose vectors begin at `offset`; [`Self::found`] tells which.
-    pub(crate) fn of_file(dim: usize, dtype: Dtype, file: Arc<dyn VfsFile>, offset: u64) -> Self {
-        Self { extents: vec![Extent { first: 0, file, offset }], ..Self::new(dim, dtype) }
+    /// Let the first rows be those of a file, from `offset` on, whose checksums [`Self::found`] gets.
+    pub(crate) fn begin_with(&mut self, file: Arc<dyn VfsFile>, offset: u64) {
+        self.extents.push(Extent { first: self.len(), file, offset });
     }
 
-    /// Note that a vector with these bytes is the next one in the file.
+    /// Append the checksum of the next vector of the file, which has these bytes.
     pub(crate) fn found(&mut self, bytes: &[u8]) {
         self.sums.extend_from_slice(&[crc32c::crc32c(bytes)]);
     }
@@ -236,11 +237,6 @@ impl OnDisk {
     pub(crate) fn give_back(row: Vec<u32>) {
         ROW.set(row);
     }
-
-    /// Watch for failed reads.
-    pub(crate) fn watch(&self) -> Watch {
-        Watch(Some((Arc::clone(&self.failures), self.failures.count.load(Ordering::Acquire))))
-    }
 }
 
 impl Failures {
@@ -251,17 +247,16 @@ impl Failures {
 }
 
 impl Watch {
-    /// Watch rows in memory, which cannot fail.
-    pub(crate) const fn nothing() -> Self {
-        Self(None)
+    /// Begin to watch.
+    pub(crate) fn new(failures: &Arc<Failures>) -> Self {
+        Self(Arc::clone(failures), failures.count.load(Ordering::Acquire))
     }
 
     /// Return the last error if reads have failed.
     pub(crate) fn check(&self) -> Result<(), RawError> {
-        let Some((failures, before)) = &self.0 else { return Ok(()) };
-        if failures.count.load(Ordering::Acquire) == *before {
+        if self.0.count.load(Ordering::Acquire) == self.1 {
             return Ok(());
         }
-        Err(failures.last.lock().clone().expect("noted before it was counted"))
+        Err(self.0.last.lock().clone().expect("noted before it was counted"))
     }
 }

@@ -1,6 +1,7 @@
 //! The full vectors, as they were added.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use half::f16;
@@ -10,7 +11,7 @@ use tiercel_simd::{Buffer, Chunked, Isa, Plain};
 use crate::errors::{AddError, Interrupted, RawError, RowError};
 use crate::options::{Dtype, Metric, Options, Raw};
 use crate::storage::check::{has_direction, norm};
-use crate::storage::on_disk::{OnDisk, Watch};
+use crate::storage::on_disk::{Failures, OnDisk, Watch};
 use crate::work::Work;
 
 /// Values copied before a thread checks whether to stop.
@@ -31,6 +32,8 @@ pub(crate) struct Rows {
     pub(super) inverse_norms: Chunked<f32>,
     /// The smallest and the largest norm of all rows ever added; [`NO_NORMS`] under l2.
     pub(super) norms: (f64, f64),
+    /// Reads of vectors on disk that failed, also of vectors that are only moved there.
+    failures: Arc<Failures>,
 }
 
 /// The norms of no rows.
@@ -47,12 +50,13 @@ pub(super) enum Values {
 impl Rows {
     pub(crate) fn new(options: &Options) -> Self {
         let &Options { dim, metric, dtype, raw, .. } = options;
+        let failures = Arc::<Failures>::default();
         let values = match (raw, dtype) {
             (Raw::Memory, Dtype::F32) => Values::F32(Chunked::new(dim)),
             (Raw::Memory, Dtype::F16) => Values::F16(Chunked::new(dim)),
-            (Raw::Disk, dtype) => Values::Disk(OnDisk::new(dim, dtype)),
+            (Raw::Disk, dtype) => Values::Disk(OnDisk::new(dim, dtype, Arc::clone(&failures))),
         };
-        Self { dim, metric, values, inverse_norms: Chunked::new(1), norms: NO_NORMS }
+        Self { dim, metric, values, inverse_norms: Chunked::new(1), norms: NO_NORMS, failures }
     }
 
     pub(crate) const fn dim(&self) -> usize {
@@ -73,7 +77,7 @@ impl Rows {
 
     /// Watch for failures to read vectors from a file.
     pub(crate) fn watch(&self) -> Watch {
-        if let Values::Disk(disk) = &self.values { disk.watch() } else { Watch::nothing() }
+        Watch::new(&self.failures)
     }
 
     /// Whether the vectors are in files.
@@ -142,6 +146,7 @@ impl Rows {
         let first = match &self.values {
             Values::F32(values) => first(values, |value| value.to_bits() & EXPONENT == EXPONENT),
             Values::F16(values) => first(values, |bits| bits & HALF_EXPONENT == HALF_EXPONENT),
+            // `Staying` checks them.
             Values::Disk(_) => None,
         };
         let mut vector = Vec::new();
@@ -165,7 +170,7 @@ impl Rows {
         if self.are_on_disk() {
             return Ok(());
         }
-        let mut disk = OnDisk::new(options.dim, options.dtype);
+        let mut disk = OnDisk::new(options.dim, options.dtype, Arc::clone(&self.failures));
         let (mut scratch, mut first) = (Vec::new(), 0);
         while first < self.len() {
             let some = self.block(first, self.len(), &mut scratch);
@@ -398,7 +403,7 @@ impl Rows {
             Values::F32(values) => values.runs().try_for_each(|run| write(bytemuck::cast_slice(run))),
             Values::F16(values) => values.runs().try_for_each(|run| write(bytemuck::cast_slice(run))),
             Values::Disk(disk) => {
-                let watch = disk.watch();
+                let watch = self.watch();
                 let rows = (PIECE / disk.row_bytes()).max(1);
                 let mut piece = vec![0; rows * disk.row_bytes()];
                 for first in (0..disk.len()).step_by(rows) {
@@ -443,4 +448,27 @@ fn first<T: Plain>(rows: &Chunked<T>, is_wrong: impl Fn(T) -> bool) -> Option<us
         before += values.len();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_reads_are_noticed_also_by_who_watched_before_the_vectors_were_on_disk() {
+        let options = Options::new(2, Metric::L2);
+        let stop = AtomicBool::new(false);
+        let mut rows = Rows::new(&options);
+        rows.append(&[1.0, 2.0, 3.0, 4.0], &Work::quiet(1, &stop)).expect("memory");
+        let watch = rows.watch();
+        rows.move_to_disk(&options).expect("a temporary file");
+        let mut vector = Vec::new();
+        rows.vector(1, &mut vector);
+        assert_eq!((&vector[..], watch.check()), (&[3.0, 4.0][..], Ok(())));
+        let Values::Disk(disk) = &mut rows.values else { panic!("they were moved") };
+        // The file has no such vector.
+        disk.found(b"third");
+        rows.vector(2, &mut vector);
+        assert!(watch.check().is_err() && rows.watch().check().is_ok());
+    }
 }

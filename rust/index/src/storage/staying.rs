@@ -8,7 +8,6 @@ use tiercel_container::VfsFile;
 use crate::errors::RowError;
 use crate::options::{Dtype, Metric, Options};
 use crate::storage::check::{check_rows, norm};
-use crate::storage::on_disk::OnDisk;
 use crate::storage::rows::{Rows, Values};
 
 /// Rows that stay in their file, while it is read for the first time.
@@ -22,7 +21,9 @@ impl Staying {
     /// Begin with the vectors of `file` from `offset` on.
     pub(crate) fn new(options: &Options, file: Arc<dyn VfsFile>, offset: u64) -> Self {
         let mut rows = Rows::new(options);
-        rows.values = Values::Disk(OnDisk::of_file(options.dim, options.dtype, file, offset));
+        if let Values::Disk(disk) = &mut rows.values {
+            disk.begin_with(file, offset);
+        }
         Self { rows, unfit: None, inverse_norms: Vec::new() }
     }
 
@@ -48,7 +49,7 @@ impl Staying {
         }
     }
 
-    /// Return the rows, or the first one that does not fit.
+    /// Return the rows; if one does not fit, the first such and its error.
     pub(crate) fn end(mut self) -> Result<Rows, (usize, RowError)> {
         if self.rows.metric == Metric::Cosine {
             self.rows.inverse_norms.extend_from_slice(&self.inverse_norms);

@@ -7,7 +7,7 @@ use super::effort::is_long;
 use crate::gil::Apart;
 use crate::work::detached;
 
-/// A nearest-neighbour index in memory.
+/// A nearest-neighbour index.
 ///
 /// The index keeps the full vectors. A search compares their compact codes, then compares the best
 /// candidates again in full precision. It scans a small index and walks the graph of a large one
@@ -35,13 +35,16 @@ use crate::work::detached;
 /// raw : {"memory", "disk"}
 ///     Where the full vectors are. With "disk" they are in a temporary file, whose directory TMPDIR
 ///     chooses; searches read those of the best candidates. `load` leaves them in the index's file.
+///     If they cannot be written or read, a call raises `StorageFailedError` or `CorruptionError`.
 /// rerank : {"full", "none"}
 ///     What the best candidates of a search are compared with once more: full vectors, or nothing.
 ///     With "none", distances are those of codes, and `recall` holds for what codes can tell apart.
+///     Exact searches still compare full vectors.
 /// memory : int or str, optional
 ///     The most bytes that the index may take, or a string such as "2GB" or "500MiB". As it grows,
-///     the fastest of these is chosen that fits: "auto" codes with full vectors in memory, then
-///     with full vectors on disk, then "rabitq2" and "rabitq1". `stats()["why"]` explains it.
+///     the fastest of these is chosen that fits: "auto" codes with full vectors in memory (unless
+///     `raw` is "disk"), then with full vectors on disk, then "rabitq2" and "rabitq1".
+///     `stats()["why"]` explains it. An addition that does not fit raises `InvalidInputError`.
 /// kind : {"hnsw", "flat"}
 ///     Walk through a graph, once there are more than 8,192 vectors, or scan all codes.
 /// build : {"fast", "balanced", "dense"}

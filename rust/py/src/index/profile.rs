@@ -29,6 +29,10 @@ pub(super) fn profile<'py>(
         arguments.set_item(argument, value)?;
     }
     if let Some(options) = options {
+        if options.contains("memory")? && arguments.contains("storage")? {
+            // A budget of memory chooses it.
+            arguments.del_item("storage")?;
+        }
         arguments.update(options.as_mapping())?;
     }
     class.call((dim,), Some(&arguments))
