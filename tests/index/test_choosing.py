@@ -99,12 +99,17 @@ def test_a_budget_holds_for_one_large_addition() -> None:
     assert len(index) == 5000
 
 
-@pytest.mark.parametrize(("given", "read"), [(None, None), (1, 1), ("2GB", 2 * 10**9), ("1.5 MiB", 1_572_864), (" 2gb ", 2 * 10**9), ("2000", 2000)])
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [(None, None), (1, 1), ("2GB", 2 * 10**9), ("1.5 MiB", 1_572_864), (" 2gb ", 2 * 10**9), ("2000", 2000)],
+)
 def test_an_amount_of_memory_is_a_number_or_has_a_unit(given: Any, read: int | None) -> None:
     assert tiercel.Index(3, memory=given).memory == read
 
 
-@pytest.mark.parametrize("wrong", [0, -1, "", "GB", "-1GB", "nanGB", "1e400GB", "99999999999TB", "2G", 2.5, True, b"2GB"])
+@pytest.mark.parametrize(
+    "wrong", [0, -1, "", "GB", "-1GB", "nanGB", "1e400GB", "99999999999TB", "2G", 2.5, True, b"2GB"]
+)
 def test_another_amount_is_refused(wrong: Any) -> None:
     with pytest.raises(tiercel.InvalidInputError) as refused:
         tiercel.Index(3, memory=wrong)
