@@ -42,7 +42,7 @@ impl Choice {
     }
 }
 
-/// Return the bytes of memory for `slots` slots with a code of so many bytes.
+/// Return the bytes of memory that `slots` slots take if each has a code of `code` bytes.
 fn bytes(raw: Raw, code: usize, options: &Options, slots: usize) -> u64 {
     let vector = match raw {
         Raw::Memory => options.row_bytes(),

@@ -142,7 +142,7 @@ fn write_values(values: &Chunked<u32>, out: &mut dyn Write) -> io::Result<()> {
 /// Bytes of full vectors that are read at a time if they stay in their file.
 const PART: usize = 1 << 20;
 
-/// Read an index. The full vectors stay in `file`, if it is given.
+/// Read an index. If there is a `file`, the full vectors stay in it.
 fn read<R: Read>(
     mut reader: SectionReader<R>,
     file: Option<&Arc<dyn VfsFile>>,

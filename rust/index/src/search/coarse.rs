@@ -2,7 +2,7 @@
 //!
 //! Rows and queries are rounded to bytes, whose products take a quarter of the time. The lengths of
 //! what rounding left over bound how far such a product may be off, so only pairs that may be near
-//! enough are compared in full precision, and none is missed:
+//! enough are compared in full precision. No true neighbour is missed:
 //!
 //! ```text
 //! <q, x> = <q', x'> + <q, x - x'> + <q - q', x'>     |<q, x - x'>| <= |q| |x - x'|, and so on
