@@ -157,6 +157,11 @@ impl<const SQUARE: bool> Codec for Additive<SQUARE> {
         }
     }
 
+    fn decode(&self, row: &[u8], vector: &mut Vec<f32>) {
+        self.books.decode(&row[..self.books.shape().bytes()], vector);
+        self.books.rotate_back(vector);
+    }
+
     fn error(&self, vector: &[f32], scratch: &mut Vec<f32>) -> f64 {
         self.books.rotate(vector, scratch);
         let mut codes = vec![0; self.books.shape().bytes()];

@@ -8,6 +8,7 @@
 
 use crate::codec::{ParametersError, Training};
 use crate::kmeans::KMeans;
+use crate::lanes::dot;
 use crate::panel::{LANES, Panel, limited};
 use crate::shape::{AdditiveShape, Form};
 use crate::{procrustes, product, residual};
@@ -71,6 +72,14 @@ impl Books {
         }
         for value in out {
             *value = limited(*value);
+        }
+    }
+
+    /// Undo [`Self::rotate`], but for rounding.
+    pub(crate) fn rotate_back(&self, vector: &mut Vec<f32>) {
+        if let Some(turn) = &self.turn {
+            let rows = turn.values().chunks_exact(turn.columns());
+            *vector = rows.map(|row| dot(&row[..self.dim], vector)).collect();
         }
     }
 

@@ -89,6 +89,10 @@ pub trait Codec: Clone + Send + Sync + 'static {
     /// Write the row of a vector, [`Self::row_bytes`] bytes; `scratch` is memory to reuse.
     fn encode(&self, vector: &[f32], scratch: &mut Vec<f32>, row: &mut [u8]);
 
+    /// Write the vector that a row stands for: the one whose distances [`Self::key`] computes, but
+    /// for rounding.
+    fn decode(&self, row: &[u8], vector: &mut Vec<f32>);
+
     /// Return the squared error of coding a vector; `scratch` is memory to reuse.
     fn error(&self, vector: &[f32], scratch: &mut Vec<f32>) -> f64;
 

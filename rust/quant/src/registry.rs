@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::additive::Additive;
 use crate::any::{ByGeometry, codecs, shape_of};
 use crate::codec::{Codec, Geometry, Parameters, ParametersError, Training, Visitor};
+use crate::half::{Bf16, F16};
 use crate::rabitq::{Rabitq1, Rabitq2, Rabitq3, Rabitq4};
 use crate::rotation::Rotation;
 use crate::scalar::{Sq4, Sq8};
@@ -25,6 +26,10 @@ codecs! {
         Rabitq3 = 6, "rabitq3", Rabitq3;
         /// The direction in 4 bits per value, and two floats.
         Rabitq4 = 7, "rabitq4", Rabitq4;
+        /// Half precision.
+        F16 = 13, "f16", F16;
+        /// The upper half of a float per value.
+        Bf16 = 14, "bf16", Bf16;
     }
     // kind(shape: its type), type; the shape knows name and number
     {

@@ -48,6 +48,16 @@ impl Rotation {
         assert_eq!(vector.len(), self.dim, "values of a vector to rotate");
         self.level.run(Apply { rotation: self, vector });
     }
+
+    /// Undo [`Self::apply`], but for rounding.
+    ///
+    /// # Panics
+    ///
+    /// If the vector has another dimension.
+    pub fn undo(&self, vector: &mut [f32]) {
+        assert_eq!(vector.len(), self.dim, "values of a vector to rotate back");
+        self.level.run(Undo { rotation: self, vector });
+    }
 }
 
 struct Apply<'a> {
@@ -72,6 +82,34 @@ impl Loop for Apply<'_> {
                 if block < dim {
                     I::hadamard(vector[dim - block..].as_mut_ptr(), *block, scale);
                 }
+            }
+        }
+    }
+}
+
+struct Undo<'a> {
+    rotation: &'a Rotation,
+    vector: &'a mut [f32],
+}
+
+impl Loop for Undo<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self) {
+        let Self { rotation: Rotation { signs, dim, block, .. }, vector } = self;
+        let scale = 1.0 / (*block as f32).sqrt();
+        for signs in signs.chunks_exact(*dim).rev() {
+            // Each transform is its own inverse.
+            // SAFETY: a block is within the vector; `Level::run` checked the instruction set.
+            unsafe {
+                if block < dim {
+                    I::hadamard(vector[dim - block..].as_mut_ptr(), *block, scale);
+                }
+                I::hadamard(vector.as_mut_ptr(), *block, scale);
+            }
+            for (value, sign) in vector.iter_mut().zip(signs) {
+                *value *= sign;
             }
         }
     }
@@ -106,6 +144,18 @@ mod tests {
             rotation.apply(&mut b);
             assert!((dot(&a, &b) - before).abs() < 1e-4, "dimension {dim}");
             assert!((dot(&a, &a) - norm).abs() < 1e-4, "dimension {dim}");
+        }
+    }
+
+    #[test]
+    fn can_be_undone() {
+        for dim in [1, 2, 3, 15, 16, 17, 31, 100, 128, 384, 1000] {
+            let vector: Vec<f32> = (0..dim).map(|at| at as f32 - 0.5).collect();
+            let (rotation, mut rotated) = (Rotation::new(dim, 7), vector.clone());
+            rotation.apply(&mut rotated);
+            rotation.undo(&mut rotated);
+            let largest = vector.iter().zip(&rotated).fold(0.0f32, |largest, (a, b)| largest.max((a - b).abs()));
+            assert!(largest < 1e-3, "dimension {dim}: {largest}");
         }
     }
 

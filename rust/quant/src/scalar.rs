@@ -109,6 +109,12 @@ impl<const BITS: u8, const SQUARE: bool> Scalar<BITS, SQUARE> {
         if Self::IS_FOUR { self.step / 8.0 } else { self.step }
     }
 
+    /// Return the value that a code stands for, where the mean has another value.
+    #[inline(always)]
+    fn value(&self, code: u8, mean: f32) -> f32 {
+        mean + self.step * (f32::from(code) - Self::ZERO)
+    }
+
     /// Compute codes, offset and scale from the rotated vector.
     #[inline(always)]
     fn quantize(&self, query: &mut ScalarQuery) {
@@ -205,6 +211,18 @@ impl<const BITS: u8, const SQUARE: bool> Codec for Scalar<BITS, SQUARE> {
         }
     }
 
+    fn decode(&self, row: &[u8], vector: &mut Vec<f32>) {
+        let mut codes = vec![0; self.mean.len()];
+        if Self::IS_FOUR {
+            packed::unpack(row, &mut codes);
+        } else {
+            codes.copy_from_slice(row);
+        }
+        vector.clear();
+        vector.extend(codes.iter().zip(&self.mean).map(|(code, mean)| self.value(*code, *mean)));
+        self.rotation.undo(vector);
+    }
+
     fn error(&self, vector: &[f32], scratch: &mut Vec<f32>) -> f64 {
         scratch.clear();
         scratch.extend_from_slice(vector);
@@ -249,7 +267,7 @@ impl<const BITS: u8, const SQUARE: bool> Codec for Scalar<BITS, SQUARE> {
         query.rotated.resize(dim, 0.0);
         let decoded = query.rotated.iter_mut().zip(bytes_of(&mut query.codes).iter()).zip(&self.mean);
         for ((value, code), mean) in decoded {
-            *value = mean + self.step * (f32::from(*code) - Self::ZERO);
+            *value = self.value(*code, *mean);
         }
         self.quantize(query);
     }

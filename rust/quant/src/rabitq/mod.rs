@@ -164,6 +164,17 @@ impl<const BITS: u8, const SQUARE: bool> Codec for Rabitq<BITS, SQUARE> {
         });
     }
 
+    fn decode(&self, row: &[u8], vector: &mut Vec<f32>) {
+        let (codes, [_, factor]) = factors::split::<2>(row);
+        let factor = if SQUARE { 0.5 * factor } else { factor };
+        let mut unpacked = vec![0; self.mean.len()];
+        planes::unpack::<BITS>(codes, &mut unpacked);
+        let value = |(code, mean): (&u8, &f32)| mean + factor * (2 * i32::from(*code) - top::<BITS>()) as f32;
+        vector.clear();
+        vector.extend(unpacked.iter().zip(&self.mean).map(value));
+        self.rotation.undo(vector);
+    }
+
     fn error(&self, vector: &[f32], scratch: &mut Vec<f32>) -> f64 {
         let Some(largest) = self.scaled(vector, scratch) else { return 0.0 };
         let Direction { product, square, .. } = Direction::nearest::<BITS>(scratch);
