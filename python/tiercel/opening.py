@@ -61,9 +61,9 @@ def open(  # noqa: A001
         calls may omit it, or add fields: every record is then checked first.
     storage
         Codes that searches by vector compare, by the names of `tiercel.Index`: "auto" (default),
-        "sq4", "sq8", "rabitq1" to "rabitq4", "raw", or a name with parts such as "pq48x8". They
-        take effect in the main index, beyond 1,024 vectors. The collection stores the name; later
-        calls may omit it, and `Collection.compact` can change it.
+        "sq4", "sq8", "rabitq1" to "rabitq4", "f16", "bf16", "raw", or a name with parts such as
+        "pq48x8". They take effect in the main index, beyond 1,024 vectors. The collection stores
+        the name; later calls may omit it, and `Collection.compact` can change it.
     durability
         What a write waits for. "always": it is on disk, safe from power loss. "interval": the
         system has it, safe from a crash of the process, and it reaches the disk within 100 ms.

@@ -25,6 +25,8 @@ NAMES = [
     "rabitq2",
     "rabitq3",
     "rabitq4",
+    "f16",
+    "bf16",
     "pq16x8",
     "pq32x4",
     "opq16x8",

@@ -83,6 +83,8 @@ KINDS: list[tuple[int, Any, Metric]] = [
     (9000, "sq8", "dot"),
     (1500, "rabitq1", "l2"),
     (1500, "rabitq4", "dot"),
+    (1500, "f16", "l2"),
+    (1500, "bf16", "cosine"),
     (9000, "rabitq3", "cosine"),
     (9000, "raw", "cosine"),
 ]

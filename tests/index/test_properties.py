@@ -25,7 +25,7 @@ import tiercel
 COUNTS = st.sampled_from([0, 1, 2, 3, 10, 40, 40, 400, 400, 1100])
 SEEDS = st.integers(0, 2**32 - 1)
 KS = st.integers(1, 30)
-STORAGES = ["auto", "sq4", "sq8", "rabitq1", "rabitq2", "rabitq3", "rabitq4", "raw"]
+STORAGES = ["auto", "sq4", "sq8", "rabitq1", "rabitq2", "rabitq3", "rabitq4", "f16", "bf16", "raw"]
 ROOM = 4000
 
 

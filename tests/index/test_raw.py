@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,12 +122,72 @@ def test_what_searches_compare_stays_in_memory(tmp_path: Path) -> None:
         tiercel.Index.load(tmp_path / "raw", raw="disk")
 
 
+@pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
+@pytest.mark.parametrize("storage", ["sq8", "f16", "rabitq4"])
+def test_an_index_forgets_full_vectors(tmp_path: Path, metric: Any, storage: str) -> None:
+    full, codes = (tiercel.Index(DIM, metric, storage=storage, raw=raw) for raw in ("memory", "none"))
+    for index in (full, codes):
+        index.add(VECTORS)
+        index.optimize()
+    assert (codes.raw, codes.rerank, codes.stats()["bytes"]["vectors"]) == ("none", "none", 0)
+    apart = np.linalg.norm(codes.get(codes.ids) - VECTORS, axis=1) / np.linalg.norm(VECTORS, axis=1)
+    assert 0 < apart.mean() < 0.2
+    truth, found = full.search(QUERIES, 10, recall=1.0), codes.search(QUERIES, 10, recall=1.0)
+    assert (truth.quality, found.quality) == ("exact", "approximate")
+    shares = [np.isin(row, true).mean() for row, true in zip(found.ids, truth.ids, strict=True)]
+    assert np.mean(shares) > 0.6
+    for index, name in ((full, "full"), (codes, "codes")):
+        index.save(tmp_path / name)
+    assert 2 * (tmp_path / "codes").stat().st_size < (tmp_path / "full").stat().st_size + VECTORS.nbytes
+    for loaded in (
+        tiercel.Index.load(tmp_path / "codes"),
+        tiercel.Index.load(tmp_path / "full", raw="none"),
+        pickle.loads(pickle.dumps(codes)),
+    ):
+        assert (loaded.raw, loaded.rerank) == ("none", "none")
+        assert loaded.search(QUERIES, 10, recall=0.9) == codes.search(QUERIES, 10, recall=0.9)
+        np.testing.assert_array_equal(loaded.get(7), codes.get(7))
+
+
+@pytest.mark.parametrize("raw", ["memory", "disk", "none"])
+def test_candidates_can_be_compared_in_half_precision(tmp_path: Path, raw: Any) -> None:
+    full, half = tiercel.Index(DIM, "l2", storage="sq8"), tiercel.Index(DIM, "l2", storage="sq8", raw=raw, rerank="f16")
+    for index in (full, half):
+        index.add(VECTORS)
+    assert (half.raw, half.rerank) == (raw, "f16")
+    one, other = full.search(QUERIES, 10, ef_search=100), half.search(QUERIES, 10, ef_search=100)
+    assert (one.distances != other.distances).any()
+    np.testing.assert_allclose(one.distances, other.distances, rtol=0.01)
+    full.save(tmp_path / "full")
+    loaded = tiercel.Index.load(tmp_path / "full", raw=raw, rerank="f16")
+    assert loaded.search(QUERIES, 10, ef_search=100) == other
+    if raw != "none":
+        assert half.search(QUERIES, 10, recall=1.0) == full.search(QUERIES, 10, recall=1.0)
+        np.testing.assert_array_equal(half.get(half.ids), VECTORS)
+    with pytest.raises(tiercel.InvalidInputError, match=r"^vectors: expected values within float16"):
+        half.add(np.full(DIM, 1e5))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"raw": "ssd"}, "raw: expected 'memory' or 'disk', got 'ssd'"),
-        ({"raw": None}, "raw: expected 'memory' or 'disk', got None"),
-        ({"rerank": False}, "rerank: expected 'full' or 'none', got False"),
+        ({"raw": "none", "rerank": "full"}, "rerank: expected 'none' or 'f16' with raw 'none', got 'full'"),
+        ({"raw": "none", "storage": "f32"}, "storage: expected codes with raw 'none', got 'raw'"),
+        ({"raw": "none", "memory": "1GB"}, "raw: expected 'memory' or 'disk' with memory, which may move full vectors"),
+    ],
+)
+def test_what_forgotten_vectors_cannot_do(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(tiercel.InvalidInputError) as refused:
+        tiercel.Index(3, **arguments)
+    assert str(refused.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"raw": "ssd"}, "raw: expected 'memory' or 'disk' or 'none', got 'ssd'"),
+        ({"raw": None}, "raw: expected 'memory' or 'disk' or 'none', got None"),
+        ({"rerank": False}, "rerank: expected 'full' or 'f16' or 'none', got False"),
     ],
 )
 def test_wrong_names_are_refused(path: Path, arguments: dict[str, object], message: str) -> None:

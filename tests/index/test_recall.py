@@ -89,7 +89,7 @@ def test_recall_that_is_asked_for_on_the_sample(simd: str, metric: Metric) -> No
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize(
-    "storage", ["sq4", "sq8", "rabitq1", "rabitq2", "rabitq3", "rabitq4", "pq48x8", "opq48x4", "raw"]
+    "storage", ["sq4", "sq8", "rabitq1", "rabitq2", "rabitq3", "rabitq4", "f16", "bf16", "pq48x8", "opq48x4", "raw"]
 )
 def test_recall_that_is_asked_for_with_any_storage(storage: str, metric: Metric) -> None:
     check_sample(metric, storage)

@@ -195,18 +195,18 @@ def _index_options(parser: argparse.ArgumentParser) -> None:
 def _raw_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--raw",
-        choices=("memory", "disk"),
+        choices=("memory", "disk", "none"),
         default="memory",
-        help="where the full vectors are while the command runs (default: memory)",
+        help="where the full vectors are while the command runs; none leaves codes alone (default: memory)",
     )
 
 
 def _rerank(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rerank",
-        choices=("full", "none"),
-        default="full",
-        help="what the best candidates are compared with once more: full vectors, or nothing (default: full)",
+        choices=("full", "f16", "none"),
+        help="what the best candidates are compared with once more: full vectors, a copy of them in half precision, "
+        "or nothing (default: full; none with --raw none)",
     )
 
 

@@ -95,7 +95,8 @@ def _load(args: argparse.Namespace) -> _Data:
 
 def _build(data: _Data, args: argparse.Namespace) -> tuple[Index, float]:
     chosen = (args.metric, args.dtype, args.storage, args.m, args.ef_construction)
-    index = Index(data.vectors.shape[1], *chosen, raw=args.raw, rerank=args.rerank, memory=args.memory, kind=args.kind)
+    rerank = args.rerank or ("none" if args.raw == "none" else "full")
+    index = Index(data.vectors.shape[1], *chosen, raw=args.raw, rerank=rerank, memory=args.memory, kind=args.kind)
     start = time.perf_counter()
     with progress("building") as report:
         index.add(data.vectors, progress=report)

@@ -84,8 +84,8 @@ def storage(parser: argparse.ArgumentParser, default: str | None, told: str) -> 
     parser.add_argument(
         "--storage",
         default=default,
-        help="codes that a search compares: auto, sq4, sq8, rabitq1 to rabitq4, raw, or a name with parts such as "
-        f"pq48x8, opq96x4 or rq4x8 ({told})",
+        help="codes that a search compares: auto, sq4, sq8, rabitq1 to rabitq4, f16, bf16, raw, or a name with parts "
+        f"such as pq48x8, opq96x4 or rq4x8 ({told})",
     )
 
 

@@ -2,7 +2,7 @@
 
 import tokenize
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +16,17 @@ _MAGIC = b"\x93NUMPY"
 _DAMAGED = (ValueError, OverflowError, TypeError, SyntaxError, RecursionError, tokenize.TokenError)
 
 
-def load_index(
-    path: str, *, raw: Literal["memory", "disk"] = "memory", rerank: Literal["full", "none"] = "full"
-) -> Index:
+Raw: TypeAlias = Literal["memory", "disk", "none"]
+Rerank: TypeAlias = Literal["full", "f16", "none"]
+
+
+def load_index(path: str, *, raw: Raw = "memory", rerank: Rerank | None = None) -> Index:
     """Load a saved index. For a directory, say which commands read a collection."""
     if Path(path).is_dir():
         raise InvalidInputError(
             f"FILE: expected a saved index, got the directory {path}; tiercel query and tiercel stats read a collection"
         )
-    return interruptible(lambda: Index.load(path, raw=raw, rerank=rerank))
+    return interruptible(lambda: Index.load(path, raw=raw, rerank=rerank or "full"))
 
 
 def load_array(path: str, argument: str, ranks: tuple[int, ...]) -> NDArray[Any]:

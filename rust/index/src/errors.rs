@@ -289,9 +289,18 @@ pub enum LoadError {
     /// The file is damaged or not an index.
     #[error(transparent)]
     Corrupt(#[from] Corruption),
-    /// Full vectors that searches compare cannot stay on disk.
-    #[error("raw: expected 'memory' for an index whose searches compare full vectors, got 'disk'")]
-    Compared,
+    /// Full vectors that searches compare must be in memory.
+    #[error("raw: expected 'memory' for an index whose searches compare full vectors, got '{raw}'")]
+    Compared {
+        /// Where they were to be.
+        raw: &'static str,
+    },
+    /// Forgotten vectors have no copy in half precision.
+    #[error("rerank: expected 'none' for an index without full vectors, got 'f16'")]
+    Forgotten,
+    /// A vector is beyond half precision.
+    #[error("{0}, for rerank 'f16'")]
+    Half(RowError),
     /// `TIERCEL_SIMD` is not usable.
     #[error(transparent)]
     Simd(#[from] tiercel_simd::LevelError),

@@ -40,6 +40,19 @@ pub enum Raw {
     /// In a file, read when they are needed: to rescore candidates, for exact searches, and to code
     /// and link vectors.
     Disk,
+    /// Nowhere, once there are codes: these stand for the vectors from then on.
+    Nothing,
+}
+
+impl Raw {
+    /// Return the name that users know.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Disk => "disk",
+            Self::Nothing => "none",
+        }
+    }
 }
 
 /// What the candidates of a search are compared with once more.
@@ -47,6 +60,8 @@ pub enum Raw {
 pub enum Rerank {
     /// Full vectors.
     Full,
+    /// A copy of them in half precision, in memory.
+    Half,
     /// Nothing: distances are those of codes.
     Nothing,
 }
@@ -87,8 +102,11 @@ impl Storage {
         }
     }
 
-    /// Return the storage that users know by this name.
+    /// Return the storage that users know by this name; "f32" is another of "raw".
     pub fn from_name(name: &str) -> Option<Self> {
+        if name == "f32" {
+            return Some(Self::Raw);
+        }
         let plain = Self::all().find(|storage| storage.name() == name);
         plain.or_else(|| CodecKind::from_name(name).map(Self::Codes))
     }
@@ -154,9 +172,46 @@ impl Options {
         }
     }
 
+    /// Return how the rows are kept. If there is nothing but a copy in half precision, that is them.
+    pub(crate) const fn kept(&self) -> Dtype {
+        match (self.raw, self.rerank) {
+            (Raw::Nothing, Rerank::Half) => Dtype::F16,
+            _ => self.dtype,
+        }
+    }
+
+    /// Return the least precise form in which vectors are kept, whose range they must not exceed.
+    pub(crate) const fn narrowest(&self) -> Dtype {
+        match self.rerank {
+            Rerank::Half => Dtype::F16,
+            Rerank::Full | Rerank::Nothing => self.dtype,
+        }
+    }
+
+    /// Whether there is a copy in half precision beside the rows.
+    pub(crate) fn keeps_halves(&self) -> bool {
+        self.rerank == Rerank::Half
+            && match self.raw {
+                // The rows are in half precision themselves.
+                Raw::Nothing => false,
+                Raw::Memory => self.dtype == Dtype::F32,
+                Raw::Disk => true,
+            }
+    }
+
+    /// Whether full vectors are kept only until there are codes.
+    pub(crate) fn keeps_nothing(&self) -> bool {
+        self.raw == Raw::Nothing && self.rerank != Rerank::Half
+    }
+
+    /// Return the options of that copy.
+    pub(crate) fn of_halves(&self) -> Self {
+        Self { dtype: Dtype::F16, raw: Raw::Memory, ..self.clone() }
+    }
+
     /// Return the bytes of a full vector.
     pub(crate) const fn row_bytes(&self) -> usize {
-        match self.dtype {
+        match self.kept() {
             Dtype::F32 => 4 * self.dim,
             Dtype::F16 => 2 * self.dim,
         }

@@ -1,15 +1,23 @@
 //! The contents of an index at one moment, and the form in which its vectors are compared.
 
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
+use crate::errors::LoadError;
 use crate::graph::Graph;
-use crate::options::Options;
+use crate::options::{Dtype, Options, Rerank};
 use crate::storage::any_space::AnySpace;
 use crate::storage::bitset::Bitset;
+use crate::storage::check::check_rows;
 use crate::storage::codes::Codes;
 use crate::storage::ids::Ids;
 use crate::storage::ranks::Ranks;
 use crate::storage::rows::Rows;
+use crate::work::Work;
+
+/// Rows copied at a time.
+const COPIED: usize = 256;
 
 /// The form of the vectors that walks and scans compare.
 #[derive(Clone)]
@@ -29,6 +37,8 @@ pub(crate) enum Coding {
 #[derive(Clone)]
 pub(crate) struct State {
     pub(crate) rows: Rows,
+    /// The same in half precision, if candidates are compared with that.
+    pub(crate) halves: Option<Rows>,
     pub(crate) ids: Ids,
     /// Slots whose vectors were removed; walks pass through them but never find them. It covers the
     /// slots that existed at the last removal.
@@ -64,19 +74,21 @@ impl State {
     /// Return the memory that this takes.
     pub(crate) fn bytes(&self) -> Bytes {
         let (vectors, beside) = self.rows.bytes();
+        let (halves, beside_halves) = self.halves.as_ref().map_or((0, 0), Rows::bytes);
         let codes = if let Coding::Codes(codes) = &self.coding { codes.bytes.bytes() } else { 0 };
         Bytes([
-            ("vectors", vectors),
+            ("vectors", vectors + halves),
             ("codes", codes),
             ("links", self.graph.bytes()),
             ("ids", self.ids.bytes()),
-            ("other", beside + self.dead.bytes()),
+            ("other", beside + beside_halves + self.dead.bytes()),
         ])
     }
 
     pub(crate) fn new(options: &Options) -> Self {
         Self {
             rows: Rows::new(options),
+            halves: options.keeps_halves().then(|| Rows::halves(options)),
             ids: Ids::new(),
             dead: Arc::default(),
             coding: Coding::Untrained,
@@ -93,7 +105,14 @@ impl State {
 
     /// Return the same without vectors, but with the norms, the next id and the version.
     pub(crate) fn emptied(&self, options: &Options) -> Self {
-        Self { rows: self.rows.emptied(options), ids: self.ids.emptied(), version: self.version, ..Self::new(options) }
+        let halves = self.halves.as_ref().map(|halves| halves.emptied(&options.of_halves()));
+        Self {
+            rows: self.rows.emptied(options),
+            halves,
+            ids: self.ids.emptied(),
+            version: self.version,
+            ..Self::new(options)
+        }
     }
 
     /// Forget the vector of an id. Return whether there was one.
@@ -110,6 +129,7 @@ impl State {
     /// Free spare memory.
     pub(crate) fn shrink(&mut self) {
         self.rows.shrink();
+        self.halves.iter_mut().for_each(Rows::shrink);
         self.ids.shrink();
         Arc::make_mut(&mut self.graph).shrink();
         if let Coding::Codes(codes) = &mut self.coding {
@@ -141,6 +161,48 @@ impl State {
         match &self.coding {
             Coding::Untrained | Coding::Raw => AnySpace::Raw(&self.rows),
             Coding::Codes(codes) => AnySpace::Codes(codes),
+        }
+    }
+
+    /// Copy the rows in half precision, if there is to be a copy.
+    pub(crate) fn fill_halves(&mut self, options: &Options) -> Result<(), LoadError> {
+        let Some(halves) = &mut self.halves else { return Ok(()) };
+        let watch = self.rows.watch();
+        let (mut scratch, mut first) = (Vec::new(), 0);
+        while first < self.rows.len() {
+            let last = self.rows.len().min(first + COPIED);
+            let some = self.rows.block(first, last, &mut scratch);
+            check_rows("vectors", some, first, options, Dtype::F16).map_err(LoadError::Half)?;
+            // Nobody stops this.
+            let _ = halves.append(some, &Work::quiet(1, &AtomicBool::new(false)));
+            first += some.len() / self.rows.dim();
+        }
+        Ok(watch.check().map_err(io::Error::from)?)
+    }
+
+    /// Replace the rows by a copy in half precision.
+    pub(crate) fn keep_halves_alone(&mut self, options: &Options) -> Result<(), LoadError> {
+        self.halves = Some(Rows::halves(options));
+        self.fill_halves(options)?;
+        self.rows = self.halves.take().expect("made above");
+        Ok(())
+    }
+
+    /// Return the rows with which the best candidates are compared once more. Those found without
+    /// codes were compared in full precision already.
+    pub(crate) fn rescoring(&self, rerank: Rerank) -> &Rows {
+        match (rerank, &self.halves, &self.coding) {
+            (Rerank::Half, Some(halves), Coding::Codes(_)) => halves,
+            _ => &self.rows,
+        }
+    }
+
+    /// Forget the full vectors, if none are to be kept and all have codes.
+    pub(crate) fn forget_full(&mut self, options: &Options) {
+        if let Coding::Codes(codes) = &self.coding
+            && options.keeps_nothing()
+        {
+            self.rows.forget(&codes.codec, &codes.bytes);
         }
     }
 

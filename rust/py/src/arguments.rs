@@ -128,9 +128,10 @@ pub(crate) const METRICS: &[(&str, Metric)] = &[("cosine", Metric::Cosine), ("do
 /// Names of the dtypes.
 pub(crate) const DTYPES: &[(&str, Dtype)] = &[("f32", Dtype::F32), ("f16", Dtype::F16)];
 /// Names of the places of full vectors.
-pub(crate) const RAWS: &[(&str, Raw)] = &[("memory", Raw::Memory), ("disk", Raw::Disk)];
+pub(crate) const RAWS: &[(&str, Raw)] = &[("memory", Raw::Memory), ("disk", Raw::Disk), ("none", Raw::Nothing)];
 /// Names of what candidates are compared with once more.
-pub(crate) const RERANKS: &[(&str, Rerank)] = &[("full", Rerank::Full), ("none", Rerank::Nothing)];
+pub(crate) const RERANKS: &[(&str, Rerank)] =
+    &[("full", Rerank::Full), ("f16", Rerank::Half), ("none", Rerank::Nothing)];
 /// Names of the ways to find the nearest vectors.
 pub(crate) const KINDS: &[(&str, Kind)] = &[("hnsw", Kind::Graph), ("flat", Kind::Flat)];
 /// Names of points on the measured front of builds: `m` and `ef_construction`.

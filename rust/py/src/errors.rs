@@ -113,7 +113,11 @@ pub(crate) fn new(py: Python<'_>, error: &NewError, got: impl Fn(&str) -> String
         NewError::Options(range) => {
             format!("{}: expected an int from {} to {}, got {}", range.option, range.low, range.high, got(range.option))
         }
-        NewError::Compared | NewError::Chosen { .. } | NewError::Simd(_) => error.to_string(),
+        NewError::Compared { .. }
+        | NewError::Forgotten
+        | NewError::Budget
+        | NewError::Chosen { .. }
+        | NewError::Simd(_) => error.to_string(),
     };
     invalid(py, message)
 }
@@ -125,7 +129,9 @@ pub(crate) fn load(py: Python<'_>, error: LoadError, path: &Path) -> PyErr {
         LoadError::Corrupt(corruption) => {
             self::error(py, "CorruptionError", (format!("{}: {corruption}", path.display()),))
         }
-        LoadError::Compared | LoadError::Simd(_) => invalid(py, error.to_string()),
+        LoadError::Compared { .. } | LoadError::Forgotten | LoadError::Half(_) | LoadError::Simd(_) => {
+            invalid(py, error.to_string())
+        }
     }
 }
 

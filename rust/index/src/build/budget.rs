@@ -48,7 +48,9 @@ fn bytes(raw: Raw, code: usize, options: &Options, slots: usize) -> u64 {
         Raw::Memory => options.row_bytes(),
         // A checksum.
         Raw::Disk => 4,
+        Raw::Nothing => 0,
     };
+    let half = if options.keeps_halves() { 2 * options.dim } else { 0 };
     let norm = if options.metric == Metric::Cosine { 4 } else { 0 };
     let links = if options.kind == Kind::Graph && slots > FLAT {
         let base = (2 * options.m * 4).next_multiple_of(LINE);
@@ -57,7 +59,7 @@ fn bytes(raw: Raw, code: usize, options: &Options, slots: usize) -> u64 {
     } else {
         0
     };
-    (vector + norm + code.next_multiple_of(LINE) + links + ID) as u64 * slots as u64
+    (vector + half + norm + code.next_multiple_of(LINE) + links + ID) as u64 * slots as u64
 }
 
 impl Linker<'_> {

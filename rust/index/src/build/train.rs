@@ -42,6 +42,10 @@ impl Linker<'_> {
     /// Fit a codec; fit it again if the index has doubled since, has outgrown its memory, or if newer
     /// vectors are unlike those it was fitted to.
     pub(crate) fn train(&mut self) -> Result<(), BuildError> {
+        // What is left of forgotten vectors would be coded a second time.
+        if self.state.rows.are_coded() {
+            return Ok(());
+        }
         let slots = self.state.slots();
         let doubled = slots >= 2 * self.state.trained;
         if slots > FEW && (doubled || self.is_over_budget() || self.has_drifted()) { self.fit() } else { Ok(()) }
@@ -73,7 +77,7 @@ impl Linker<'_> {
     /// Fit a codec again if there are vectors that it was not fitted to.
     pub(crate) fn fit_anew(&mut self) -> Result<(), BuildError> {
         let (slots, trained) = (self.state.slots(), self.state.trained);
-        if slots > FEW && slots != trained { self.fit() } else { Ok(()) }
+        if slots > FEW && slots != trained && !self.state.rows.are_coded() { self.fit() } else { Ok(()) }
     }
 
     /// Fit a codec to all vectors.
@@ -95,7 +99,7 @@ impl Linker<'_> {
     }
 
     /// Return the first codec that ranks well enough. If none does, compare full vectors; if those
-    /// are on disk, codes of 8 bits.
+    /// are not in memory, codes of 8 bits.
     pub(super) fn choose(&self, rows: &Rows) -> Result<Coding, Interrupted> {
         let fits = |kind: &&CodecKind| kind.auto_min_dim().is_some_and(|fewest| rows.dim() >= fewest);
         for &kind in CodecKind::ALL.iter().filter(fits) {
@@ -104,7 +108,8 @@ impl Linker<'_> {
                 return Ok(Coding::Codes(codes));
             }
         }
-        if rows.are_on_disk() { Ok(Coding::Codes(self.codes(rows, CodecKind::Sq8)?)) } else { Ok(Coding::Raw) }
+        let in_memory = !rows.are_on_disk() && !self.options.keeps_nothing();
+        if in_memory { Ok(Coding::Raw) } else { Ok(Coding::Codes(self.codes(rows, CodecKind::Sq8)?)) }
     }
 
     pub(super) fn codes(&self, rows: &Rows, kind: CodecKind) -> Result<Codes, Interrupted> {

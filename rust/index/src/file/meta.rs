@@ -18,6 +18,8 @@ pub(super) const META: Tag = *b"META";
 /// The META section; its fields follow each other in this order without gaps.
 pub(super) struct Meta {
     pub(super) options: Options,
+    /// Whether there are no full vectors.
+    pub(super) are_forgotten: bool,
     pub(super) coding: u8,
     pub(super) slots: u64,
     pub(super) linked: u64,
@@ -37,6 +39,10 @@ pub(super) const META_LEN: u64 = 88;
 /// Numbers of the storage in use; larger ones are numbers of codecs.
 pub(super) const UNTRAINED: u8 = 0;
 pub(super) const RAW: u8 = 1;
+
+/// What the number of the type of full vectors is raised by if there are none. Early versions know
+/// no such number, and refuse the file.
+const FORGOTTEN: u8 = 2;
 
 /// The number of a requested storage. For historical reasons sq4 and sq8 are stored as number - 1,
 /// and raw as 3.
@@ -59,6 +65,7 @@ impl Meta {
         };
         Self {
             options: options.clone(),
+            are_forgotten: state.rows.are_coded(),
             coding,
             slots: state.slots() as u64,
             linked: state.graph.len() as u64,
@@ -77,7 +84,12 @@ impl Meta {
         let options = &self.options;
         let mut out = Vec::with_capacity(META_LEN as usize);
         out.extend((options.dim as u32).to_le_bytes());
-        out.extend([options.metric as u8, options.dtype as u8, storage_number(options.storage), self.coding]);
+        out.extend([
+            options.metric as u8,
+            options.kept() as u8 + if self.are_forgotten { FORGOTTEN } else { 0 },
+            storage_number(options.storage),
+            self.coding,
+        ]);
         out.extend((options.m as u32).to_le_bytes());
         out.extend((options.ef_construction as u32).to_le_bytes());
         out.extend(options.seed.to_le_bytes());
@@ -110,7 +122,7 @@ impl Meta {
         let options = Options {
             dim: u32_at(0) as usize,
             metric: [Metric::Cosine, Metric::Dot, Metric::L2][kind(4, 3)?],
-            dtype: [Dtype::F32, Dtype::F16][kind(5, 2)?],
+            dtype: [Dtype::F32, Dtype::F16][kind(5, 2 + FORGOTTEN)? % usize::from(FORGOTTEN)],
             raw: Raw::Memory,
             rerank: Rerank::Full,
             storage,
@@ -122,6 +134,7 @@ impl Meta {
         };
         options.check().or_else(|error| wrong(META, error))?;
         let meta = Self {
+            are_forgotten: bytes[5] >= FORGOTTEN,
             coding: bytes[7],
             options,
             slots: u64_at(24),
@@ -149,6 +162,9 @@ impl Meta {
         };
         if !is_allowed {
             return wrong(META, format!("storage {} in use, which its option does not allow", meta.coding));
+        }
+        if meta.are_forgotten && meta.coding <= RAW {
+            return wrong(META, "codes, expected some in place of full vectors");
         }
         meta.check_floats()?;
         if meta.slots > MAX_SLOTS as u64 || meta.linked > meta.slots || meta.trained > meta.slots {

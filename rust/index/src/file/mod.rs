@@ -2,6 +2,7 @@
 //! as streams. `docs/reference/format-index.md` describes it.
 
 mod meta;
+mod norms;
 mod persist;
 
 use tiercel_container::{Damage, SectionError};

@@ -13,6 +13,7 @@ use tiercel_quant::{Parameters, ParametersError, Rotation};
 use tiercel_simd::{Chunked, Level};
 
 use super::meta::{META, META_LEN, Meta, RAW, UNTRAINED, wrong};
+use super::norms::{NORMS, norms_len, read_norms, write_norms};
 use crate::errors::{Corruption, LoadError};
 use crate::graph::Graph;
 use crate::graph::layers::Layer;
@@ -48,7 +49,7 @@ const PARTS: Tag = *b"part";
 /// How the nearest vectors are found, if not by walking through a graph. Early versions did not write
 /// it, and skip it.
 const HOW: Tag = *b"kind";
-const TAGS: [Tag; 13] = [META, PARTS, LEVELS, IDS, DEAD, VECTORS, CODEC, CODES, BASE, UPPER, LAST, RANKS, HOW];
+const TAGS: [Tag; 14] = [META, PARTS, LEVELS, IDS, DEAD, VECTORS, CODEC, CODES, BASE, UPPER, LAST, RANKS, HOW, NORMS];
 
 /// The number of [`Kind::Flat`](How::Flat) in [`HOW`].
 const FLAT: u64 = 1;
@@ -77,7 +78,7 @@ fn lengths(options: &Options, state: &State) -> Vec<(Tag, u64)> {
         8 * upper.len(),
         8 * state.slots(),
         8 * state.slots().div_ceil(64),
-        state.slots() * state.rows.row_bytes(),
+        state.rows.file_bytes(),
         codec,
         codes,
         4 * state.graph.layers[0].values(),
@@ -85,9 +86,10 @@ fn lengths(options: &Options, state: &State) -> Vec<(Tag, u64)> {
         2 * size_of::<u64>(),
         if matches!(state.coding, Coding::Codes(_)) { 4 * RANKS_LEN } else { 0 },
         if options.kind == How::Flat { size_of::<u64>() } else { 0 },
+        norms_len(&state.rows),
     ];
     let all = TAGS.iter().zip(lengths).map(|(tag, len)| (*tag, len as u64));
-    all.filter(|(tag, len)| ![PARTS, HOW].contains(tag) || *len > 0).collect()
+    all.filter(|(tag, len)| ![PARTS, HOW, NORMS].contains(tag) || *len > 0).collect()
 }
 
 fn write<W: Write>(options: &Options, state: &State, out: W) -> io::Result<W> {
@@ -132,6 +134,9 @@ fn write<W: Write>(options: &Options, state: &State, out: W) -> io::Result<W> {
     if options.kind == How::Flat {
         writer.section(HOW, |out| out.write_all(&FLAT.to_le_bytes()))?;
     }
+    if norms_len(&state.rows) > 0 {
+        writer.section(NORMS, |out| write_norms(&state.rows, out))?;
+    }
     writer.finish()
 }
 
@@ -142,20 +147,40 @@ fn write_values(values: &Chunked<u32>, out: &mut dyn Write) -> io::Result<()> {
 /// Bytes of full vectors that are read at a time if they stay in their file.
 const PART: usize = 1 << 20;
 
-/// Read an index. If there is a `file`, the full vectors stay in it.
-fn read<R: Read>(
-    mut reader: SectionReader<R>,
-    file: Option<&Arc<dyn VfsFile>>,
+/// What a loaded index does with its full vectors.
+#[derive(Clone, Copy)]
+struct Keep<'a> {
+    raw: Raw,
     rerank: Rerank,
-) -> Result<(Options, State), LoadError> {
+    /// The file in which they stay, or from which they are only checked.
+    file: Option<&'a Arc<dyn VfsFile>>,
+}
+
+impl Keep<'_> {
+    const DEFAULT: Self = Self { raw: Raw::Memory, rerank: Rerank::Full, file: None };
+
+    /// Return the options of an index that the file describes.
+    fn options(self, meta: &Meta) -> Result<Options, LoadError> {
+        let raw = if meta.are_forgotten { Raw::Nothing } else { self.raw };
+        if raw != Raw::Memory && (meta.coding == RAW || meta.options.storage == Storage::Raw) {
+            return Err(LoadError::Compared { raw: raw.name() });
+        }
+        if meta.are_forgotten && self.rerank == Rerank::Half {
+            return Err(LoadError::Forgotten);
+        }
+        // There is nothing else to compare with.
+        let rerank = if raw == Raw::Nothing && self.rerank == Rerank::Full { Rerank::Nothing } else { self.rerank };
+        // What is kept of a file of half precision is that.
+        Ok(Options { raw, rerank, ..meta.options.clone() })
+    }
+}
+
+/// Read an index.
+fn read<R: Read>(mut reader: SectionReader<R>, keep: Keep<'_>) -> Result<(Options, State), LoadError> {
     let mut bytes = [0; META_LEN as usize];
     reader.read_into(META, &mut bytes)?;
     let meta = Meta::from_bytes(&bytes, read_parts(&mut reader)?)?;
-    let raw = if file.is_some() { Raw::Disk } else { Raw::Memory };
-    let mut options = Options { raw, rerank, ..meta.options.clone() };
-    if raw == Raw::Disk && (meta.coding == RAW || options.storage == Storage::Raw) {
-        return Err(LoadError::Compared);
-    }
+    let mut options = keep.options(&meta)?;
     let mut state = State::new(&options);
     let nodes: Vec<u64> = reader.read_vec(LEVELS, u64::from(meta.levels) - 1)?;
     if nodes.iter().any(|nodes| *nodes > meta.linked) {
@@ -171,7 +196,13 @@ fn read<R: Read>(
     if dead.count() > 0 {
         state.dead = Arc::new(dead);
     }
-    state.rows = read_rows(&mut reader, &options, meta.slots, file)?;
+    if meta.are_forgotten {
+        reader.read_into(VECTORS, &mut [])?;
+    } else {
+        // Where few vectors have no codes yet, all that there is must be in memory.
+        let file = keep.file.filter(|_| options.raw == Raw::Disk || meta.coding != UNTRAINED);
+        state.rows = read_rows(&mut reader, &meta.options, meta.slots, file)?;
+    }
     state.coding = read_coding(&mut reader, &meta)?;
     (state.trained, state.build_seconds) = (meta.trained as usize, meta.build_seconds);
     // Early versions counted replaced vectors, and could save a recall above 1.
@@ -190,7 +221,15 @@ fn read<R: Read>(
         }
         options.kind = How::Flat;
     }
+    if meta.are_forgotten {
+        read_norms(&mut reader, &options, meta.slots, &mut state.rows)?;
+    }
     reader.finish()?;
+    state.fill_halves(&options)?;
+    if options.kept() != meta.options.dtype {
+        state.keep_halves_alone(&options)?;
+    }
+    state.forget_full(&options);
     Ok((options, state))
 }
 
@@ -205,7 +244,8 @@ fn read_rows(
     let row_bytes = options.row_bytes();
     reader.expect_len(VECTORS, slots, row_bytes)?;
     let rows = if let Some(file) = file {
-        let mut staying = Staying::new(options, Arc::clone(file), reader.start(VECTORS));
+        let mut staying =
+            Staying::new(&Options { raw: Raw::Disk, ..options.clone() }, Arc::clone(file), reader.start(VECTORS));
         let mut part = vec![0; (PART / row_bytes).max(1) * row_bytes];
         reader.read_parts(VECTORS, &mut part, |part| staying.take(part, options, NAME))?;
         staying.end()
@@ -315,21 +355,23 @@ impl Index {
 
     /// Read an index from a file that [`Self::save`] wrote. Follow symbolic links, and refuse
     /// anything but a regular file. With [`Raw::Disk`], the full vectors stay in the file, which may
-    /// be replaced or removed, but not changed.
+    /// be replaced or removed, but not changed. An index without full vectors is loaded as such,
+    /// whatever is asked for.
     pub fn load(path: &Path, raw: Raw, rerank: Rerank) -> Result<Self, LoadError> {
-        if raw == Raw::Disk {
-            return Self::load_from(&open_through_links(path)?.into(), rerank);
+        if raw != Raw::Memory {
+            return Self::load_from(&open_through_links(path)?.into(), raw, rerank);
         }
         let file = read_through_links(path)?;
         let len = file.metadata()?.len();
-        Self::read_sections(SectionReader::new(file, len, &KIND, &TAGS)?, None, rerank)
+        let keep = Keep { rerank, ..Keep::DEFAULT };
+        Self::read_sections(SectionReader::new(file, len, &KIND, &TAGS)?, keep)
     }
 
-    /// Read an index from a file, in which the full vectors stay.
-    pub fn load_from(file: &Arc<dyn VfsFile>, rerank: Rerank) -> Result<Self, LoadError> {
+    /// Read an index from a file, in which the full vectors stay, or are left behind.
+    pub fn load_from(file: &Arc<dyn VfsFile>, raw: Raw, rerank: Rerank) -> Result<Self, LoadError> {
         let input = BufReader::with_capacity(PART, VfsReader::new(&**file)?);
         let reader = SectionReader::new(input, file.len()?, &KIND, &TAGS)?;
-        Self::read_sections(reader, Some(file), rerank)
+        Self::read_sections(reader, Keep { raw, rerank, file: Some(file) })
     }
 
     /// Write the content of the file to `out`: [`Self::file_len`] bytes, unless the index changes.
@@ -351,22 +393,18 @@ impl Index {
 
     /// Make an index from the bytes of [`Self::to_bytes`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, LoadError> {
-        Self::read_sections(SectionReader::new(bytes, bytes.len() as u64, &KIND, &TAGS)?, None, Rerank::Full)
+        Self::read_sections(SectionReader::new(bytes, bytes.len() as u64, &KIND, &TAGS)?, Keep::DEFAULT)
     }
 
     /// Make an index from `len` bytes that [`Self::write_to`] wrote, read through an input that
     /// returns only verified bytes, such as a section of another file, whose checksums suffice.
     pub fn read_verified(input: impl Read, len: u64) -> Result<Self, LoadError> {
-        Self::read_sections(SectionReader::of_verified(input, len, &KIND, &TAGS)?, None, Rerank::Full)
+        Self::read_sections(SectionReader::of_verified(input, len, &KIND, &TAGS)?, Keep::DEFAULT)
     }
 
-    fn read_sections(
-        reader: SectionReader<impl Read>,
-        file: Option<&Arc<dyn VfsFile>>,
-        rerank: Rerank,
-    ) -> Result<Self, LoadError> {
+    fn read_sections(reader: SectionReader<impl Read>, keep: Keep<'_>) -> Result<Self, LoadError> {
         let level = Level::active()?;
-        let (options, state) = read(reader, file, rerank)?;
+        let (options, state) = read(reader, keep)?;
         Ok(Self::from_state(options, level, state))
     }
 }

@@ -17,7 +17,7 @@ use thiserror::Error;
 use tiercel_simd::{Level, LevelError};
 
 use crate::errors::GetError;
-use crate::options::{Options, OptionsError, Raw, Storage};
+use crate::options::{Options, OptionsError, Raw, Rerank, Storage};
 use crate::search::query::Memory;
 use crate::state::State;
 
@@ -38,9 +38,18 @@ pub enum NewError {
     /// An option is out of range.
     #[error(transparent)]
     Options(#[from] OptionsError),
-    /// Full vectors that searches compare cannot stay on disk.
-    #[error("storage: expected codes with raw 'disk', got 'raw'")]
-    Compared,
+    /// Full vectors that searches compare must be in memory.
+    #[error("storage: expected codes with raw '{raw}', got 'raw'")]
+    Compared {
+        /// Where they are to be.
+        raw: &'static str,
+    },
+    /// Forgotten vectors cannot be compared with anything.
+    #[error("rerank: expected 'none' or 'f16' with raw 'none', got 'full'")]
+    Forgotten,
+    /// A budget of memory chooses where full vectors are.
+    #[error("raw: expected 'memory' or 'disk' with memory, which may move full vectors, got 'none'")]
+    Budget,
     /// A budget of memory chooses the storage.
     #[error("storage: expected 'auto' with memory, which chooses it, got '{storage}'")]
     Chosen {
@@ -56,8 +65,14 @@ impl Index {
     /// Make an empty index.
     pub fn new(options: Options) -> Result<Self, NewError> {
         options.check()?;
-        if options.raw == Raw::Disk && options.storage == Storage::Raw {
-            return Err(NewError::Compared);
+        if options.raw != Raw::Memory && options.storage == Storage::Raw {
+            return Err(NewError::Compared { raw: options.raw.name() });
+        }
+        if options.raw == Raw::Nothing && options.rerank == Rerank::Full {
+            return Err(NewError::Forgotten);
+        }
+        if options.raw == Raw::Nothing && options.memory.is_some() {
+            return Err(NewError::Budget);
         }
         if options.memory.is_some() && options.storage != Storage::Auto {
             return Err(NewError::Chosen { storage: options.storage.name().into_owned() });
@@ -91,7 +106,11 @@ impl Index {
     /// Return where the full vectors are: on disk if the options say so, or if a budget of memory
     /// has moved them there.
     pub fn raw(&self) -> Raw {
-        if self.state().rows.are_on_disk() { Raw::Disk } else { Raw::Memory }
+        match self.options.raw {
+            Raw::Nothing => Raw::Nothing,
+            _ if self.state().rows.are_on_disk() => Raw::Disk,
+            _ => Raw::Memory,
+        }
     }
 
     /// Return the number of vectors that can be found.
@@ -133,7 +152,8 @@ impl Index {
         state.living().map(|slot| state.ids.id(slot)).collect()
     }
 
-    /// Return the vectors of ids, one after the other, as they were added.
+    /// Return the vectors of ids, one after the other, as they were added; if full vectors are
+    /// forgotten, what their codes stand for.
     pub fn get(&self, ids: &[u64]) -> Result<Vec<f32>, GetError> {
         let state = self.state();
         let watch = state.rows.watch();

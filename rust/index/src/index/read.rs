@@ -110,7 +110,8 @@ impl Index {
         let watch = state.rows.watch();
         let trace = self.answer(&search, queries, &mut hits, work)?;
         watch.check()?;
-        Ok((matches(k, &hits, strategy == Strategy::Exact && trace.ended == Ended::Done), trace))
+        let is_exact = strategy == Strategy::Exact && trace.ended == Ended::Done && !state.rows.are_coded();
+        Ok((matches(k, &hits, is_exact), trace))
     }
 
     /// Find the hits of each query.

@@ -50,7 +50,8 @@ impl Index {
             Coding::Codes(codes) => (codes.name(), Some(codes.trial.recall)),
         };
         let bytes = state.bytes();
-        let (parts, total) = (bytes.0, bytes.total());
+        let (vectors, total) = (bytes.0[0].1, bytes.total());
+        let parts = bytes.0;
         Stats {
             len: state.ids.len(),
             tombstones: state.dead.count(),
@@ -58,9 +59,9 @@ impl Index {
             storage,
             codec_recall,
             bytes: parts.into_iter().chain([("total", total)]).collect(),
-            disk_bytes: if state.rows.are_on_disk() { state.slots() * state.rows.row_bytes() } else { 0 },
+            disk_bytes: if state.rows.are_on_disk() { state.rows.file_bytes() } else { 0 },
             why: why(self.options(), &state, total),
-            bytes_per_vector: (total - state.rows.bytes().0) as f64 / state.slots().max(1) as f64,
+            bytes_per_vector: (total - vectors) as f64 / state.slots().max(1) as f64,
             levels: if state.graph.len() == 0 { 0 } else { state.graph.layers.len() },
             mean_degree: state.graph.mean_degree(),
             simd: self.level.name(),

@@ -44,7 +44,7 @@ impl Index {
     }
 
     fn add_rows(&self, vectors: Cow<'_, [f32]>, ids: Option<&[u64]>, work: &Work<'_>) -> Result<Vec<u64>, AddError> {
-        check::check("vectors", &vectors, &self.options, self.options.dtype, work)??;
+        check::check("vectors", &vectors, &self.options, self.options.narrowest(), work)??;
         let _writer = self.write_alone(work)?;
         let is_much = size_of_val(&*vectors) >= MUCH;
         let added = self.put(State::clone(&self.state()), vectors, ids, work);
@@ -58,7 +58,7 @@ impl Index {
     /// ids have: all or none. The last of equal ids wins. A search finds the old vector of an id or
     /// the new one, never both or neither. Return the number of distinct ids.
     pub fn upsert(&self, vectors: Vec<f32>, ids: &[u64], work: &Work<'_>) -> Result<usize, AddError> {
-        check::check("vectors", &vectors, &self.options, self.options.dtype, work)??;
+        check::check("vectors", &vectors, &self.options, self.options.narrowest(), work)??;
         let expected = vectors.len() / self.options.dim;
         if ids.len() != expected {
             return Err(AddError::Ids { expected, got: ids.len() });
@@ -108,6 +108,9 @@ impl Index {
         let watch = next.rows.watch();
         self.linker(next, work).make_room(vectors.len() / self.options.dim)?;
         next.rows.append(&vectors, work)?;
+        if let Some(halves) = &mut next.halves {
+            halves.append(&vectors, work)?;
+        }
         drop(vectors);
         if let Coding::Codes(codes) = &mut next.coding {
             codes.append(&next.rows, self.level, work)?;
@@ -118,6 +121,7 @@ impl Index {
             linker.link()?;
         }
         linker.trim();
+        next.forget_full(&self.options);
         Ok(watch.check()?)
     }
 
@@ -177,6 +181,7 @@ impl Index {
         if next.ids.len() == 0 {
             next = next.emptied(&self.options);
         }
+        next.forget_full(&self.options);
         if result.is_ok() {
             next.shrink();
         }

@@ -69,7 +69,7 @@ impl<K: Sink> Loop for Scan<'_, '_, K> {
         let sparse = matches!(self.allowed, Allowed::Only(chosen) if chosen.count() * 4 < chosen.len());
         // A panel costs the same even if few of its queries are real, but then a read of a block
         // from a file costs less than one for each row.
-        let few = 3 * self.queries.len() < I::WIDE * self.rows.dim() && !self.rows.are_on_disk();
+        let few = 3 * self.queries.len() < I::WIDE * self.rows.dim() && self.rows.are_in_memory();
         if sparse || few {
             self.each_row::<I>();
         } else {

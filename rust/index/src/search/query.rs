@@ -274,7 +274,7 @@ impl SpaceLoop for Candidates<'_, '_, '_> {
         let trace = &mut meter.trace;
         trace.bytes += (trace.nodes - before.nodes) * state.graph.layers[0].row_bytes()
             + (trace.distances - before.distances) * space.row_bytes() as u64
-            + (trace.rescored - before.rescored) * state.rows.row_bytes() as u64;
+            + (trace.rescored - before.rescored) * state.rescoring(search.rerank).row_bytes() as u64;
         true
     }
 }
@@ -346,7 +346,8 @@ pub(crate) fn rescore_likely<I: Isa, S: Space>(
     }
     let first = found.len().min(k);
     let last_kept = found.last().map_or(f32::INFINITY, |last| S::distance(prepared, key_of(*last)));
-    rescore::<I>(&state.rows, query, &mut found[..first]);
+    let rows = state.rescoring(search.rerank);
+    rescore::<I>(rows, query, &mut found[..first]);
     let farthest = found[..first].iter().map(|entry| key_of(*entry)).max().map_or(0.0, unorder);
     // The error was measured among the nearest of all vectors, of which a filter may leave none.
     if !search.allowed.is_filter() {
@@ -354,7 +355,7 @@ pub(crate) fn rescore_likely<I: Isa, S: Space>(
         let likely = found[first..].iter().take_while(|entry| key_of(**entry) <= limit).count();
         found.truncate(first + likely);
     }
-    rescore::<I>(&state.rows, query, &mut found[first..]);
+    rescore::<I>(rows, query, &mut found[first..]);
     let (near, far) = found.split_at(first + (found.len() - first) / 2);
     let nearest_far = far.iter().min();
     let are_enough = nearest_far.is_none_or(|far| near.iter().filter(|entry| *entry < far).count() >= k);

@@ -1,24 +1,21 @@
 //! The full vectors, as they were added.
 
-use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
-use tiercel_simd::{Buffer, Chunked, Isa, Plain};
+use tiercel_quant::AnyCodec;
+use tiercel_simd::{Buffer, Chunked, Isa};
 
-use crate::errors::{AddError, Interrupted, RawError, RowError};
+use crate::errors::{AddError, Interrupted, RawError};
 use crate::options::{Dtype, Metric, Options, Raw};
-use crate::storage::check::{has_direction, norm};
+use crate::storage::check::norm;
+use crate::storage::coded::Coded;
 use crate::storage::on_disk::{Failures, OnDisk, Watch};
 use crate::work::Work;
 
 /// Values copied before a thread checks whether to stop.
-const PIECE: usize = 1 << 20;
-
-/// Values from a file that are checked without a branch.
-const PART: usize = 4096;
+pub(super) const PIECE: usize = 1 << 20;
 
 /// The full vectors, one per row, and the data that the metric needs to compare them. Clones share
 /// their rows.
@@ -45,18 +42,25 @@ pub(super) enum Values {
     F32(Chunked<f32>),
     F16(Chunked<u16>),
     Disk(OnDisk),
+    /// Codes, whose vectors are gone.
+    Coded(Coded),
 }
 
 impl Rows {
     pub(crate) fn new(options: &Options) -> Self {
-        let &Options { dim, metric, dtype, raw, .. } = options;
+        let &Options { dim, metric, raw, .. } = options;
         let failures = Arc::<Failures>::default();
-        let values = match (raw, dtype) {
-            (Raw::Memory, Dtype::F32) => Values::F32(Chunked::new(dim)),
-            (Raw::Memory, Dtype::F16) => Values::F16(Chunked::new(dim)),
+        let values = match (raw, options.kept()) {
+            (Raw::Memory | Raw::Nothing, Dtype::F32) => Values::F32(Chunked::new(dim)),
+            (Raw::Memory | Raw::Nothing, Dtype::F16) => Values::F16(Chunked::new(dim)),
             (Raw::Disk, dtype) => Values::Disk(OnDisk::new(dim, dtype, Arc::clone(&failures))),
         };
         Self { dim, metric, values, inverse_norms: Chunked::new(1), norms: NO_NORMS, failures }
+    }
+
+    /// Make the rows that are a copy in half precision.
+    pub(crate) fn halves(options: &Options) -> Self {
+        Self::new(&options.of_halves())
     }
 
     pub(crate) const fn dim(&self) -> usize {
@@ -72,6 +76,7 @@ impl Rows {
             Values::F32(values) => values.len(),
             Values::F16(values) => values.len(),
             Values::Disk(disk) => disk.len(),
+            Values::Coded(coded) => coded.len(),
         }
     }
 
@@ -85,21 +90,14 @@ impl Rows {
         matches!(self.values, Values::Disk(_))
     }
 
-    /// Read `len` rows from a file: `read` fills their bytes, which it gets in pieces.
-    pub(crate) fn from_file<E>(
-        options: &Options,
-        len: usize,
-        read: impl FnOnce(&mut dyn Iterator<Item = &mut [u8]>) -> Result<(), E>,
-    ) -> Result<Self, E> {
-        let mut rows = Self::new(options);
-        rows.values = match options.dtype {
-            Dtype::F32 => Values::F32(read_rows(options.dim, len, read)?),
-            Dtype::F16 => Values::F16(read_rows(options.dim, len, read)?),
-        };
-        let stop = AtomicBool::new(false);
-        // Nobody can set this flag, so the work always completes.
-        let _ = rows.measure(0, &Work::quiet(1, &stop));
-        Ok(rows)
+    /// Whether a row can be compared as it is.
+    pub(crate) const fn are_in_memory(&self) -> bool {
+        matches!(self.values, Values::F32(_) | Values::F16(_))
+    }
+
+    /// Whether there are only codes.
+    pub(crate) const fn are_coded(&self) -> bool {
+        matches!(self.values, Values::Coded(_))
     }
 
     /// Append vectors that passed [`check`](super::check::check). After a failure some of them may be
@@ -124,45 +122,10 @@ impl Rows {
                     values.extend_from_slice(&halves);
                 }
                 Values::Disk(disk) => disk.append(some)?,
+                Values::Coded(coded) => coded.append(some),
             }
         }
         Ok(self.measure(first, work)?)
-    }
-
-    /// Return the first row from a file that would not have passed
-    /// [`check`](super::check::check), and the error. Norms
-    /// suffice if there are any, since a row with a value that is not finite has no finite norm.
-    /// Otherwise one pass checks the bits, without a branch per value: the exponent of infinity and
-    /// NaN is all ones.
-    pub(crate) fn unfit(&self, argument: &'static str) -> Option<(usize, RowError)> {
-        const EXPONENT: u32 = 0x7f80_0000;
-        const HALF_EXPONENT: u16 = 0x7c00;
-        let (least, most) = self.norms;
-        let have_direction = has_direction(least) && has_direction(most);
-        let is_positive = |inverse: &f32| inverse.is_finite() && *inverse > 0.0;
-        if self.metric == Metric::Cosine && have_direction && self.inverse_norms.runs().flatten().all(is_positive) {
-            return None;
-        }
-        let first = match &self.values {
-            Values::F32(values) => first(values, |value| value.to_bits() & EXPONENT == EXPONENT),
-            Values::F16(values) => first(values, |bits| bits & HALF_EXPONENT == HALF_EXPONENT),
-            // `Staying` checks them.
-            Values::Disk(_) => None,
-        };
-        let mut vector = Vec::new();
-        if let Some(at) = first {
-            let (row, column) = (at / self.dim, at % self.dim);
-            self.vector(row, &mut vector);
-            return Some((row, RowError::NotFinite { argument, row, column, value: vector[column] }));
-        }
-        if self.metric != Metric::Cosine || have_direction || self.len() == 0 {
-            return None;
-        }
-        (0..self.len()).find_map(|row| {
-            self.vector(row, &mut vector);
-            let norm = norm(&vector);
-            (!has_direction(norm)).then_some((row, RowError::NoDirection { argument, row, norm: norm as f32 }))
-        })
     }
 
     /// Move the vectors to a file, if they are in memory.
@@ -181,8 +144,14 @@ impl Rows {
         Ok(())
     }
 
+    /// Forget the full vectors, if there were any: these codes, one for each, stand for them from now
+    /// on.
+    pub(crate) fn forget(&mut self, codec: &Arc<AnyCodec>, codes: &Chunked<u8>) {
+        self.values = Values::Coded(Coded::new(self.dim, codec, codes));
+    }
+
     /// Compute the data that the metric needs beside the vectors, from slot `from` on.
-    fn measure(&mut self, from: usize, work: &Work<'_>) -> Result<(), Interrupted> {
+    pub(super) fn measure(&mut self, from: usize, work: &Work<'_>) -> Result<(), Interrupted> {
         if self.metric == Metric::L2 {
             return Ok(());
         }
@@ -197,6 +166,17 @@ impl Rows {
             self.inverse_norms.extend_from_slice(&inverse);
         }
         Ok(())
+    }
+
+    /// Set the norms of rows that were forgotten.
+    pub(crate) fn set_norms(&mut self, norms: (f64, f64), inverse_norms: &[f32]) {
+        self.norms = norms;
+        self.inverse_norms.extend_from_slice(inverse_norms);
+    }
+
+    /// 1 / norm of each row under cosine, otherwise none.
+    pub(crate) const fn inverse_norms(&self) -> &Chunked<f32> {
+        &self.inverse_norms
     }
 
     /// The smallest and the largest norm of all rows ever added; [`NO_NORMS`] under l2.
@@ -215,6 +195,7 @@ impl Rows {
             Values::F32(values) => values.shrink(),
             Values::F16(values) => values.shrink(),
             Values::Disk(disk) => disk.shrink(),
+            Values::Coded(_) => {}
         }
         self.inverse_norms.shrink();
     }
@@ -225,11 +206,13 @@ impl Rows {
             Values::F32(values) => (values.bytes(), 0),
             Values::F16(values) => (values.bytes(), 0),
             Values::Disk(disk) => (0, disk.bytes()),
+            // Their codes are the index's.
+            Values::Coded(_) => (0, 0),
         };
         (vectors, self.inverse_norms.bytes() + sums)
     }
 
-    /// Copy the vector of a slot, as it was added.
+    /// Copy the vector of a slot, as it was added, or nearly so if there are only codes.
     #[inline(always)]
     pub(crate) fn vector(&self, slot: usize, out: &mut Vec<f32>) {
         out.resize(self.dim, 0.0);
@@ -241,6 +224,7 @@ impl Rows {
                 }
             }
             Values::Disk(disk) => disk.read_f32(slot, out),
+            Values::Coded(coded) => coded.read(slot, self.norm_of(slot), out),
         }
     }
 
@@ -262,7 +246,7 @@ impl Rows {
         let (start, bytes) = match &self.values {
             Values::F32(values) => (values.row(slot).as_ptr().cast::<u8>(), self.dim * 4),
             Values::F16(values) => (values.row(slot).as_ptr().cast::<u8>(), self.dim * 2),
-            Values::Disk(_) => return,
+            Values::Disk(_) | Values::Coded(_) => return,
         };
         for line in 0..lines.min(bytes.div_ceil(64)) {
             I::prefetch(start.wrapping_add(line * 64));
@@ -318,6 +302,16 @@ impl Rows {
                 OnDisk::give_back(held);
                 sum
             }
+            Values::Coded(coded) => {
+                let held = coded.row(slot, self.norm_of(slot));
+                let (query, row) = (query.as_ptr(), held.as_ptr());
+                // SAFETY: query and row hold `dim` values each; the caller promises the instruction
+                // set.
+                let sum =
+                    unsafe { if square { I::l2_f32(query, row, self.dim) } else { I::dot_f32(query, row, self.dim) } };
+                Coded::give_back(held);
+                sum
+            }
         };
         self.finish(sum, slot)
     }
@@ -342,6 +336,12 @@ impl Rows {
     #[inline(always)]
     fn inverse_norm(&self, slot: usize) -> f32 {
         self.inverse_norms.row(slot)[0]
+    }
+
+    /// Return the length that a forgotten vector had, under cosine; else 1. That of a new vector is
+    /// not known yet, nor needed.
+    fn norm_of(&self, slot: usize) -> f32 {
+        if slot < self.inverse_norms.len() { 1.0 / self.inverse_norm(slot) } else { 1.0 }
     }
 
     /// Return the distance that a kernel's sum stands for.
@@ -394,64 +394,33 @@ impl Rows {
                 disk.read_f32(first, scratch);
                 scratch
             }
-        }
-    }
-
-    /// Write the bytes of the vectors for the file, piece by piece.
-    pub(crate) fn each_bytes(&self, mut write: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-        match &self.values {
-            Values::F32(values) => values.runs().try_for_each(|run| write(bytemuck::cast_slice(run))),
-            Values::F16(values) => values.runs().try_for_each(|run| write(bytemuck::cast_slice(run))),
-            Values::Disk(disk) => {
-                let watch = self.watch();
-                let rows = (PIECE / disk.row_bytes()).max(1);
-                let mut piece = vec![0; rows * disk.row_bytes()];
-                for first in (0..disk.len()).step_by(rows) {
-                    let some = &mut piece[..rows.min(disk.len() - first) * disk.row_bytes()];
-                    disk.read(first, some);
-                    watch.check()?;
-                    write(some)?;
+            Values::Coded(coded) => {
+                scratch.clear();
+                for slot in first..last {
+                    let held = coded.row(slot, self.norm_of(slot));
+                    scratch.extend_from_slice(&held);
+                    Coded::give_back(held);
                 }
-                Ok(())
+                scratch
             }
         }
     }
 
-    /// Bytes of one vector.
+    /// Bytes of one vector, or of its code if there is nothing else.
     pub(crate) const fn row_bytes(&self) -> usize {
         match &self.values {
             Values::F32(_) => 4 * self.dim,
             Values::F16(_) => 2 * self.dim,
             Values::Disk(disk) => disk.row_bytes(),
+            Values::Coded(coded) => coded.row_bytes(),
         }
     }
-}
-
-/// Make rows whose bytes `read` fills.
-fn read_rows<T: Plain + bytemuck::Pod, E>(
-    dim: usize,
-    len: usize,
-    read: impl FnOnce(&mut dyn Iterator<Item = &mut [u8]>) -> Result<(), E>,
-) -> Result<Chunked<T>, E> {
-    let mut rows = Chunked::new(dim).append_zeros(len);
-    read(&mut rows.runs_mut().map(|(_, run)| bytemuck::cast_slice_mut(run)))?;
-    Ok(rows)
-}
-
-/// Return the place of the first wrong value.
-fn first<T: Plain>(rows: &Chunked<T>, is_wrong: impl Fn(T) -> bool) -> Option<usize> {
-    let mut before = 0;
-    for values in rows.runs().flat_map(|run| run.chunks(PART)) {
-        if values.iter().fold(false, |wrong, value| wrong | is_wrong(*value)) {
-            return values.iter().position(|value| is_wrong(*value)).map(|at| before + at);
-        }
-        before += values.len();
-    }
-    None
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use super::*;
 
     #[test]

@@ -9,6 +9,7 @@ mod concurrent;
 mod damaged;
 mod exact;
 mod filters;
+mod forgotten;
 mod hostile;
 mod ids;
 mod interrupted;

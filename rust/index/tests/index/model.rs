@@ -89,12 +89,13 @@ impl Pair {
 
 /// Save an index and load it again. Vectors on disk come from the new file then.
 fn reloaded(index: &Index) -> Index {
-    if index.options().raw == Raw::Memory {
+    let &Options { raw, rerank, .. } = index.options();
+    if (raw, rerank) == (Raw::Memory, Rerank::Full) {
         return Index::from_bytes(&index.to_bytes().unwrap()).expect("its own file");
     }
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     index.save(file.path()).expect("a file that can be written");
-    Index::load(file.path(), Raw::Disk, Rerank::Full).expect("its own file")
+    Index::load(file.path(), raw, rerank).expect("its own file")
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -117,12 +118,15 @@ fn any_options() -> impl Strategy<Value = Options> {
     let storages = prop::sample::select(Storage::all().chain(coarse).collect::<Vec<Storage>>());
     let metrics = prop::sample::select(METRICS.to_vec());
     let raws = prop::sample::select(vec![Raw::Memory, Raw::Disk]);
+    let reranks = prop::sample::select(vec![Rerank::Full, Rerank::Half, Rerank::Nothing]);
     let kept = (dtypes, raws, storages).prop_filter("full vectors on disk are not compared", |(_, raw, storage)| {
         *raw == Raw::Memory || *storage != Storage::Raw
     });
-    (1..6usize, metrics, kept, any::<u64>()).prop_map(|(dim, metric, (dtype, raw, storage), seed)| Options {
+    let all = (1..6usize, metrics, kept, reranks, any::<u64>());
+    all.prop_map(|(dim, metric, (dtype, raw, storage), rerank, seed)| Options {
         dtype,
         raw,
+        rerank,
         storage,
         seed,
         ..options(dim, metric)

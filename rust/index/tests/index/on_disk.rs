@@ -216,7 +216,7 @@ fn a_read_that_fails_is_tried_again() {
     let file = saved(&memory);
     let left = Arc::new(AtomicUsize::new(0));
     let failing = Failing { file: OsVfs.open_to_read(file.path()).unwrap(), left: Arc::clone(&left) };
-    let index = Index::load_from(&(Arc::new(failing) as Arc<dyn VfsFile>), Rerank::Full).unwrap();
+    let index = Index::load_from(&(Arc::new(failing) as Arc<dyn VfsFile>), Raw::Disk, Rerank::Full).unwrap();
     left.store(2, Ordering::Relaxed);
     walked(&index, &queries(), 10, 40);
     assert_eq!(left.load(Ordering::Relaxed), 0, "the search has met the failures");
@@ -231,9 +231,9 @@ fn a_read_that_fails_is_tried_again() {
 #[test]
 fn vectors_that_searches_compare_stay_in_memory() {
     let raw = Options { raw: Raw::Disk, storage: Storage::Raw, ..options(DIM, Metric::L2) };
-    assert_eq!(Index::new(raw.clone()).err(), Some(NewError::Compared));
+    assert_eq!(Index::new(raw.clone()).err(), Some(NewError::Compared { raw: "disk" }));
     let file = saved(&built(Options { raw: Raw::Memory, ..raw }, &vectors()[..2000 * DIM]));
-    assert!(matches!(Index::load(file.path(), Raw::Disk, Rerank::Full), Err(LoadError::Compared)));
+    assert!(matches!(Index::load(file.path(), Raw::Disk, Rerank::Full), Err(LoadError::Compared { .. })));
     // Data that no codec suits gets codes of 8 bits anyway.
     let auto = new(Options { raw: Raw::Disk, ..options(2, Metric::L2) });
     add(&auto, &clustered(2000, 2, 40, 1), None);
@@ -247,7 +247,7 @@ fn without_reranking_distances_are_those_of_codes() {
         let file = saved(&full);
         let left = Arc::new(AtomicUsize::new(0));
         let failing = Failing { file: OsVfs.open_to_read(file.path()).unwrap(), left: Arc::clone(&left) };
-        let coded = Index::load_from(&(Arc::new(failing) as Arc<dyn VfsFile>), Rerank::Nothing).unwrap();
+        let coded = Index::load_from(&(Arc::new(failing) as Arc<dyn VfsFile>), Raw::Disk, Rerank::Nothing).unwrap();
         let truth = exact(&full, &queries(), 10, None);
         // No vector is read.
         left.store(usize::MAX, Ordering::Relaxed);

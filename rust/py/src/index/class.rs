@@ -22,24 +22,28 @@ use crate::work::detached;
 ///     The distance: 1 - cos, the negated inner product, or the squared Euclidean distance.
 /// dtype : {"f32", "f16"}
 ///     How vectors are stored: 4 bytes per value, or 2 bytes, rounded to half precision.
-/// storage : {"auto", "sq4", "sq8", "rabitq1", "rabitq2", "rabitq3", "rabitq4", "raw"} or str
+/// storage : {"auto", "sq4", "sq8", "rabitq1" to "rabitq4", "f16", "bf16", "raw"} or str
 ///     Codes that searches compare: 4 or 8 bits per value, directions of 1 to 4 bits per value
-///     (RaBitQ), or none. "auto" uses the smallest of "sq4" and "sq8" that ranks the data well.
-///     Much smaller codes rank less well, so that more vectors are compared again: "pq48x8" is 48
+///     (RaBitQ), floats of 16 bits, or none; "f32" is another name of "raw". "auto" uses the smallest
+///     of "sq4" and "sq8" that ranks the data well. Much smaller codes rank less well, so that more vectors are compared again: "pq48x8" is 48
 ///     codes of 8 bits each, "pq96x4" is 96 of 4 bits, each for its part of the vector; "opq48x8"
 ///     and "opq96x4" also fit a rotation; "rq4x8" is 4 codes of 8 bits, each for all of the vector.
 /// m : int
 ///     Neighbours of each vector on the upper levels, 2 to 512; twice as many on level 0.
 /// ef_construction : int
 ///     Candidates kept while linking a vector, 1 to 65536.
-/// raw : {"memory", "disk"}
+/// raw : {"memory", "disk", "none"}
 ///     Where the full vectors are. With "disk" they are in a temporary file, whose directory TMPDIR
 ///     chooses; searches read those of the best candidates. `load` leaves them in the index's file.
 ///     If they cannot be written or read, a call raises `StorageFailedError` or `CorruptionError`.
-/// rerank : {"full", "none"}
-///     What the best candidates of a search are compared with once more: full vectors, or nothing.
-///     With "none", distances are those of codes, and `recall` holds for what codes can tell apart.
-///     Exact searches still compare full vectors.
+///     With "none" they are forgotten as soon as there are codes: `get` and exact searches work with
+///     what the codes stand for, and the codec stays the one that the first vectors, more than 1,024,
+///     were coded with. Codes of 1 or 2 bits and products are slow to link then.
+/// rerank : {"full", "f16", "none"}
+///     What the best candidates of a search are compared with once more: full vectors, a copy of them
+///     in half precision, in memory, or nothing, which is the default if `raw` is "none". With "none",
+///     distances are those of codes, and `recall` holds for what codes can tell apart. Exact searches
+///     still compare full vectors.
 /// memory : int or str, optional
 ///     The most bytes that the index may take, or a string such as "2GB" or "500MiB". As it grows,
 ///     the fastest of these is chosen that fits: "auto" codes with full vectors in memory (unless
@@ -56,8 +60,9 @@ use crate::work::detached;
 /// Raises
 /// ------
 /// InvalidInputError
-///     A parameter has the wrong type or is out of range, `storage` is "raw" although `raw` is
-///     "disk", `storage` is given with `memory`, or TIERCEL_SIMD names an instruction set that this
+///     A parameter has the wrong type or is out of range, `storage` is "raw" although `raw` is not
+///     "memory", `storage` is given or `raw` is "none" with `memory`, `rerank` is "full" although
+///     `raw` is "none", or TIERCEL_SIMD names an instruction set that this
 ///     machine lacks.
 ///
 /// Examples

@@ -25,12 +25,17 @@ impl Options<'_> {
     /// Return the options for the core, which checks their ranges.
     pub(super) fn read(&self) -> PyResult<core::Options> {
         let (m, ef_construction) = choice(&self.build, "build", arguments::BUILDS)?;
+        let raw = choice(&self.raw, "raw", arguments::RAWS)?;
+        let rerank = match (&self.rerank, raw) {
+            (Given::No, core::Raw::Nothing) => core::Rerank::Nothing,
+            (given, _) => choice(given, "rerank", arguments::RERANKS)?,
+        };
         Ok(core::Options {
             dim: size(&self.dim, 0)?,
             metric: choice(&self.metric, "metric", arguments::METRICS)?,
             dtype: choice(&self.dtype, "dtype", arguments::DTYPES)?,
-            raw: choice(&self.raw, "raw", arguments::RAWS)?,
-            rerank: choice(&self.rerank, "rerank", arguments::RERANKS)?,
+            raw,
+            rerank,
             storage: match &self.storage {
                 Given::Yes(value) => arguments::storage(value)?,
                 Given::No => core::Storage::Auto,

@@ -30,17 +30,19 @@ impl Index {
     /// Parameters
     /// ----------
     /// path : str or PathLike
-    /// raw : {"memory", "disk"}
+    /// raw : {"memory", "disk", "none"}
     ///     Where the full vectors are. With "disk" they stay in this file, which is read and checked
     ///     once. It may be replaced or removed afterwards, but not changed. Vectors added later go to
-    ///     a temporary file.
-    /// rerank : {"full", "none"}
-    ///     As in the constructor.
+    ///     a temporary file. With "none" they are left behind, as in the constructor. A file without
+    ///     full vectors is loaded without, whatever `raw` is.
+    /// rerank : {"full", "f16", "none"}
+    ///     As in the constructor, but "full" is "none" where there are no full vectors.
     ///
     /// Raises
     /// ------
     /// InvalidInputError
-    ///     `raw` is "disk" for an index whose searches compare full vectors.
+    ///     `raw` is not "memory" for an index whose searches compare full vectors, or `rerank` is
+    ///     "f16" for vectors that are beyond its range or not there.
     /// MissingFileError
     ///     The file does not exist.
     /// StorageFailedError
