@@ -2,6 +2,7 @@
 //! as streams. `docs/reference/format-index.md` describes it.
 
 mod meta;
+mod partitions;
 mod persist;
 
 use tiercel_container::{Damage, SectionError};

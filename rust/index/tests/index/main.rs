@@ -12,6 +12,7 @@ mod filters;
 mod hostile;
 mod ids;
 mod interrupted;
+mod lists;
 mod model;
 mod on_disk;
 mod range;
