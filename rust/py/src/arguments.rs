@@ -132,8 +132,7 @@ pub(crate) const RAWS: &[(&str, Raw)] = &[("memory", Raw::Memory), ("disk", Raw:
 /// Names of what candidates are compared with once more.
 pub(crate) const RERANKS: &[(&str, Rerank)] = &[("full", Rerank::Full), ("none", Rerank::Nothing)];
 /// Names of the ways to find the nearest vectors.
-pub(crate) const KINDS: &[(&str, Kind)] =
-    &[("hnsw", Kind::Graph), ("ivf", Kind::Partitions), ("flat", Kind::Flat)];
+pub(crate) const KINDS: &[(&str, Kind)] = &[("hnsw", Kind::Graph), ("ivf", Kind::Partitions), ("flat", Kind::Flat)];
 /// Names of points on the measured front of builds: `m` and `ef_construction`.
 pub(crate) const BUILDS: &[(&str, (usize, usize))] =
     &[("balanced", (16, 200)), ("fast", (16, 80)), ("dense", (32, 300))];

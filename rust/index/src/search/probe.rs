@@ -108,53 +108,69 @@ impl Order {
     }
 }
 
-/// Keep the best `ef` allowed slots of the nearest lists, and of the slots that are in no list, by
-/// code. With fewer than `ef`, more lists are searched.
-///
-/// # Safety
-///
-/// The slots of the state are slots of the space, which prepared the query, and the machine has the
-/// instruction set.
-#[inline(always)]
-pub(crate) unsafe fn probe<I: Isa, S: Space>(
-    (state, partitions, allowed): (&State, &Partitions, Allowed<'_>),
-    space: S,
-    prepared: &S::Query,
-    order: &mut Order,
-    (reached, ef): (Reached, usize),
-    best: &mut Best,
-    meter: &mut Meter<'_>,
-) {
-    best.reset(ef);
-    for slot in (partitions.assigned()..state.slots()).filter(|slot| allowed.contains(*slot)) {
-        // SAFETY: the caller's contract.
-        best.offer(unsafe { space.key::<I>(prepared, slot as u32) }, slot as u32);
-        if meter.compared(1) {
-            return;
-        }
-    }
-    let (mut place, mut compared) = (0, 0);
-    while (place < reached.lists && compared < reached.vectors) || compared < ef {
-        let Some(list) = order.list(place) else { return };
-        let slots = partitions.list(list);
-        for (at, &slot) in slots.iter().enumerate() {
-            if let Some(&ahead) = slots.get(at + AHEAD)
-                && allowed.contains(ahead as usize)
-            {
-                // SAFETY: the caller's contract.
-                unsafe { space.prefetch::<I>(ahead) };
-            }
-            if !allowed.contains(slot as usize) {
-                continue;
-            }
+/// A probe of a query.
+pub(crate) struct Probe<'a> {
+    pub(crate) state: &'a State,
+    pub(crate) partitions: &'a Partitions,
+    pub(crate) allowed: Allowed<'a>,
+    pub(crate) query: &'a [f32],
+    pub(crate) reached: Reached,
+    /// Candidates kept.
+    pub(crate) ef: usize,
+}
+
+impl Probe<'_> {
+    /// Keep the best allowed slots of the nearest lists, and of the slots that are in no list, by code.
+    /// With fewer than asked for, more lists are searched.
+    ///
+    /// # Safety
+    ///
+    /// The slots of the state are slots of the space, which prepared the query, and the machine has
+    /// the instruction set.
+    #[inline(always)]
+    pub(crate) unsafe fn run<I: Isa, S: Space>(
+        self,
+        space: S,
+        prepared: &S::Query,
+        order: &mut Order,
+        best: &mut Best,
+        meter: &mut Meter<'_>,
+    ) {
+        let Self { state, partitions, allowed, query, reached, ef } = self;
+        best.reset(ef);
+        for slot in (partitions.assigned()..state.slots()).filter(|slot| allowed.contains(*slot)) {
             // SAFETY: the caller's contract.
-            best.offer(unsafe { space.key::<I>(prepared, slot) }, slot);
-            compared += 1;
+            best.offer(unsafe { space.key::<I>(prepared, slot as u32) }, slot as u32);
             if meter.compared(1) {
                 return;
             }
         }
-        place += 1;
+        // SAFETY: the caller's contract.
+        unsafe { order.fill::<I>(partitions, query) };
+        meter.trace.bytes += partitions.centroids().code_bytes();
+        let (mut place, mut compared) = (0, 0);
+        while (place < reached.lists && compared < reached.vectors) || compared < ef {
+            let Some(list) = order.list(place) else { return };
+            let slots = partitions.list(list);
+            for (at, &slot) in slots.iter().enumerate() {
+                if let Some(&ahead) = slots.get(at + AHEAD)
+                    && allowed.contains(ahead as usize)
+                {
+                    // SAFETY: the caller's contract.
+                    unsafe { space.prefetch::<I>(ahead) };
+                }
+                if !allowed.contains(slot as usize) {
+                    continue;
+                }
+                // SAFETY: the caller's contract.
+                best.offer(unsafe { space.key::<I>(prepared, slot) }, slot);
+                compared += 1;
+                if meter.compared(1) {
+                    return;
+                }
+            }
+            place += 1;
+        }
     }
 }
 

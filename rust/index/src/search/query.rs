@@ -10,7 +10,7 @@ use crate::options::{Metric, Rerank};
 use crate::search::allowed::Allowed;
 use crate::search::best::Best;
 use crate::search::flat::{Nearest, Scan};
-use crate::search::probe::{Order, Reached, Wanted, probe, reached};
+use crate::search::probe::{Order, Probe, Reached, Wanted, reached};
 use crate::state::{Coding, State};
 use crate::storage::any_space::{AnySpace, Kept, SpaceLoop};
 use crate::storage::candidate::{candidate, key_of, slot_of};
@@ -252,20 +252,14 @@ impl SpaceLoop for Candidates<'_, '_, '_> {
         let assigned = state.partitions.as_ref().map_or(0, |partitions| partitions.assigned());
         assert!(state.slots().max(state.graph.len()).max(assigned) <= slots, "every slot can be compared");
         assert!(allowed.is_within(slots), "every slot that may be found can be compared");
-        // SAFETY: the slots of the state, of its graph, of its lists and of the filter are slots of the
-        // space, as checked above; the query was prepared above; `Level::run` checked the instruction set.
+        // SAFETY: the slots of the state, of its graph, of its lists and of the filter are slots of
+        // the space, as checked above; the query was prepared above; `Level::run` checked the
+        // instruction set.
         unsafe {
             if let Strategy::Walk { ef } = search.strategy {
                 let start = descend::<I, S>(&state.graph, space, prepared, 0);
-                walk::<I, S>(
-                    &state.graph.layers[0],
-                    space,
-                    prepared,
-                    start,
-                    Effort { ef, breadth: ef },
-                    scratch,
-                    meter,
-                );
+                let (layer, effort) = (&state.graph.layers[0], Effort { ef, breadth: ef });
+                walk::<I, S>(layer, space, prepared, start, effort, scratch, meter);
                 for slot in state.graph.len()..state.slots() {
                     scratch.pool.insert::<I>(candidate(space.key::<I>(prepared, slot as u32), slot as u32));
                 }
@@ -275,18 +269,10 @@ impl SpaceLoop for Candidates<'_, '_, '_> {
                 meter.end_stage(|seconds| &mut seconds.candidates);
                 rescore_likely::<I, S>(search, space, prepared, query, found, meter);
             } else if let Strategy::Scan { mut ef } | Strategy::Probe { mut ef, .. } = search.strategy {
-                let probed = match (search.strategy, state.partitions.as_deref()) {
-                    (Strategy::Probe { reached, .. }, Some(partitions)) => Some((partitions, reached)),
-                    _ => None,
-                };
-                if let Some((partitions, _)) = probed {
-                    order.fill::<I>(partitions, query);
-                    meter.trace.bytes += partitions.centroids().code_bytes();
-                }
                 loop {
-                    if let Some((partitions, reached)) = probed {
-                        let what = (state, partitions, allowed);
-                        probe::<I, S>(what, space, prepared, order, (reached, ef), best, meter);
+                    if let (Strategy::Probe { reached, .. }, Some(partitions)) = (search.strategy, &state.partitions) {
+                        let probe = Probe { state, partitions, allowed, query, reached, ef };
+                        probe.run::<I, S>(space, prepared, order, best, meter);
                     } else {
                         scan::<I, S>(search, space, prepared, ef, best, meter);
                     }

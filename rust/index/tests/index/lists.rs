@@ -211,7 +211,7 @@ fn a_file_without_lists_is_an_index() {
     }
     let index = Index::from_bytes(&file.seal()).expect("an index");
     assert_eq!(index.stats().lists, 0);
-    let queries = clustered(50, DIM, 50, 3);
+    let queries = clustered(50, DIM, 50, 1);
     keeps_its_promises(&index, &queries);
     optimize(&index);
     assert!(index.stats().lists > 200);
