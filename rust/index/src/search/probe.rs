@@ -11,13 +11,13 @@ use crate::storage::candidate::slot_of;
 use crate::storage::space::Space;
 
 /// Codes scanned in order for the price of one code of a list, which lies anywhere.
-const SCANNED_PER_PROBED: usize = 2;
+const SCANNED_PER_PROBED: usize = 3;
 
 /// Slots of a list that are only looked up, for the price of one code scanned in order.
 const SKIPPED_PER_SCANNED: usize = 8;
 
-/// Codes prefetched ahead of the one being compared.
-const AHEAD: usize = 4;
+/// Codes prefetched ahead of the one being compared, and at the beginning of a list.
+const AHEAD: usize = 8;
 
 /// How far a search goes through the lists, nearest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +152,10 @@ impl Probe<'_> {
         while (place < reached.lists && compared < reached.vectors) || compared < ef {
             let Some(list) = order.list(place) else { return };
             let slots = partitions.list(list);
+            for &slot in slots.iter().take(AHEAD) {
+                // SAFETY: the caller's contract.
+                unsafe { space.prefetch::<I>(slot) };
+            }
             for (at, &slot) in slots.iter().enumerate() {
                 if let Some(&ahead) = slots.get(at + AHEAD)
                     && allowed.contains(ahead as usize)
