@@ -121,6 +121,14 @@ def test_vectors_may_stay_on_disk(run: Run, files: dict[str, np.ndarray]) -> Non
     assert "memory: expected None, a number of bytes, or a string such as '2GB' (kB, MB" in err
 
 
+def test_a_large_index_may_have_lists(run: Run) -> None:
+    np.save("many.npy", np.random.default_rng(0).normal(size=(8300, 4)).astype(np.float32))
+    run("build", "many.npy", "-o", "many.tiercel", "--kind", "ivf")
+    lists = document(run("info", "many.tiercel", "--json"))["index"]["stats"]["lists"]
+    assert lists > 100
+    assert f"search       {lists} lists; codes " in run("info", "many.tiercel")[1]
+
+
 def test_building_again_replaces_the_file(run: Run, files: dict[str, np.ndarray]) -> None:
     run("build", "vectors.npy", "-o", "v.tiercel")
     np.save("few.npy", files["vectors"][:3])

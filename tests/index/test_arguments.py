@@ -290,12 +290,13 @@ def test_an_index_is_an_ordinary_object(index: tiercel.Index) -> None:
 def test_stats_have_every_part(index: tiercel.Index) -> None:
     stats = index.stats()
     assert stats["len"] == 4
-    assert list(stats["bytes"]) == ["vectors", "codes", "links", "ids", "other", "total"]
+    assert list(stats["bytes"]) == ["vectors", "codes", "links", "lists", "ids", "other", "total"]
     assert sum(stats["bytes"].values()) == 2 * stats["bytes"]["total"]
     assert set(stats) == {
         "len",
         "tombstones",
         "linked",
+        "lists",
         "storage",
         "codec_recall",
         "graph_recall",

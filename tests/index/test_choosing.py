@@ -162,7 +162,7 @@ def test_profiles_are_indexes_for_common_cases() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: tiercel.Index(3, kind="ivf"), "kind: expected 'hnsw' or 'flat', got 'ivf'"),
+        (lambda: tiercel.Index(3, kind="tree"), "kind: expected 'hnsw' or 'ivf' or 'flat', got 'tree'"),
         (lambda: tiercel.Index(3, build=1), "build: expected 'balanced' or 'fast' or 'dense', got 1"),
         (lambda: tiercel.Index.profile("tiny", 3), "name: expected 'small' or 'medium' or 'large' or"),
         (lambda: tiercel.Index.profile("small", 0), "dim: expected an int from 1 to 32768, got 0"),

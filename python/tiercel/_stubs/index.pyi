@@ -15,7 +15,7 @@ _Metric: TypeAlias = Literal["cosine", "dot", "l2"]
 _Dtype: TypeAlias = Literal["f32", "f16"]
 _Raw: TypeAlias = Literal["memory", "disk", "none"]
 _Rerank: TypeAlias = Literal["full", "f16", "none"]
-_Kind: TypeAlias = Literal["hnsw", "flat"]
+_Kind: TypeAlias = Literal["hnsw", "ivf", "flat"]
 _Build: TypeAlias = Literal["fast", "balanced", "dense"]
 _Profile: TypeAlias = Literal["small", "medium", "large", "memory-constrained", "write-heavy"]
 _Progress: TypeAlias = Callable[[int, int], object]
@@ -100,6 +100,8 @@ class Stats(TypedDict):
     """Slots of deleted vectors that walks still pass through, not yet reused."""
     linked: int
     """Slots in the graph; the others are scanned."""
+    lists: int
+    """Lists that the vectors are divided into; 0 unless `kind` is `"ivf"`."""
     storage: str
     """The codec in use: `"none"` until one can be trained, `"raw"` if none ranks well enough."""
     codec_recall: float | None
@@ -111,7 +113,7 @@ class Stats(TypedDict):
     Below 0.95, searches scan the codes instead of walking.
     """
     bytes: dict[str, int]
-    """Bytes by part: `vectors`, `codes`, `links`, `ids`, `other` and their sum `total`."""
+    """Bytes by part: `vectors`, `codes`, `links`, `lists`, `ids`, `other` and their sum `total`."""
     disk_bytes: int
     """Bytes of full vectors on disk."""
     why: str | None
@@ -125,7 +127,7 @@ class Stats(TypedDict):
     simd: Literal["scalar", "avx2", "avx512"]
     """The instruction set that this index uses."""
     build_seconds: float
-    """Total time spent linking vectors into the graph."""
+    """Total time spent linking vectors into the graph, or putting them into lists."""
 
 @final
 class Index:
@@ -171,13 +173,16 @@ class Index:
         the fastest of these is chosen that fits: "auto" codes with full vectors in memory (unless
         `raw` is "disk"), then with full vectors on disk, then "rabitq2" and "rabitq1".
         `stats()["why"]` explains it. An addition that does not fit raises `InvalidInputError`.
-    kind : {"hnsw", "flat"}
-        Walk through a graph, once there are more than 8,192 vectors, or scan all codes.
+    kind : {"hnsw", "ivf", "flat"}
+        How a search among more than 8,192 vectors finds candidates: it walks through a graph, scans
+        the codes of the nearest of many lists, or scans all codes. With "ivf", `recall` follows from
+        what the index measures on its own vectors. It is built in a fraction of the time of a graph,
+        but each search takes longer. `m` and `ef_construction` are for "hnsw" alone.
     build : {"fast", "balanced", "dense"}
         What `m` and `ef_construction` are by default: 16 and 80, 16 and 200, or 32 and 300.
     seed : int
         Seed of the levels and the rotation, 0 to 2**64 - 1. The same calls with the same seed build
-        the same graph, whatever `threads` is.
+        the same graph, or the same lists, whatever `threads` is.
 
     Raises
     ------
@@ -369,7 +374,8 @@ class Index:
             Candidates kept, at least 1; raised to k if smaller. Pass this or `recall`, not both.
         recall : float, optional
             Target recall@k, above 0 and at most 1; 0.95 if neither is passed. 1 is exact. Below 1,
-            a fixed table chooses `ef_search`; measured on text embeddings, not yet on this index.
+            a fixed table chooses `ef_search`; measured on text embeddings, not yet on this index. With
+            kind "ivf", the index has measured how many of its lists that takes.
         filter : array of bool or of integers, optional
             Mask of shape `(len(index),)`, aligned with `ids`, or allowed ids; ignores unknown ones.
         threads : int, optional
@@ -479,7 +485,8 @@ class Index:
     def optimize(self, *, threads: int | None = None, progress: _Progress | None = None) -> None:
         """Link every vector, make each reachable and drop spare memory, so that searches are fast.
 
-        Call it after the last `add` of a load; searches continue meanwhile. Arguments as in `add`.
+        Call it after the last `add` of a load; searches continue meanwhile. With kind "ivf", it fits
+        the lists to all vectors. Arguments as in `add`.
         """
     def save(self, path: str | PathLike[str]) -> None:
         """Write the index to a file. The old content stays until the new one is safely on disk.

@@ -180,7 +180,10 @@ def _index_options(parser: argparse.ArgumentParser) -> None:
         help="the most memory for the index, such as 2GB, which then chooses codes and where the vectors are",
     )
     parser.add_argument(
-        "--kind", choices=("hnsw", "flat"), default="hnsw", help="walk through a graph or scan (default: hnsw)"
+        "--kind",
+        choices=("hnsw", "ivf", "flat"),
+        default="hnsw",
+        help="walk through a graph, scan the nearest lists, or scan all (default: hnsw)",
     )
     parser.add_argument("--m", type=int, default=16, help="neighbours of a vector in the graph (default: 16)")
     parser.add_argument(

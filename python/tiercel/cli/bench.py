@@ -69,8 +69,8 @@ def run(args: argparse.Namespace) -> Answer:
         f"{'exact':>9}  {1.0:>10.4f}  {exact_qps:>10,.0f}",
         "QPS: all queries in one call. p50, p99: microseconds of a call with one query.",
     ]
-    if index.stats()["linked"] == 0:
-        lines.append("This index is small enough to be scanned; ef_search matters only with a graph.")
+    if index.stats()["linked"] == index.stats()["lists"] == 0:
+        lines.append("This index is scanned; ef_search matters only with a graph or lists.")
     return Answer(document, lines)
 
 

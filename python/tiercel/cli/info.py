@@ -60,14 +60,13 @@ def describe(index: Index) -> dict[str, Any]:
 def index_lines(index: Index) -> list[str]:
     """Describe an index for people."""
     stats = index.stats()
-    graph = (
-        f"graph of {stats['linked']:,}, {stats['levels']} levels, mean degree {stats['mean_degree']:.1f}"
-        if stats["linked"]
-        else "scanned"
-    )
+    if stats["linked"]:
+        how = f"graph of {stats['linked']:,}, {stats['levels']} levels, mean degree {stats['mean_degree']:.1f}"
+    else:
+        how = f"{stats['lists']:,} lists" if stats["lists"] else "scanned"
     return [
         f"vectors      {stats['len']:,} of dim {index.dim}, {index.metric}, {index.dtype}",
-        f"search       {graph}; codes {stats['storage']}",
+        f"search       {how}; codes {stats['storage']}",
         f"in memory    {size(stats['bytes']['total'])}; without the vectors {stats['bytes_per_vector']:.0f} bytes per vector",
     ]
 

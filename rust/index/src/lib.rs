@@ -9,6 +9,7 @@ mod index;
 #[cfg(feature = "lab")]
 pub mod lab;
 mod options;
+mod partitions;
 mod search;
 mod size;
 mod state;

@@ -71,6 +71,8 @@ pub enum Rerank {
 pub enum Kind {
     /// By walking through a graph, once there are enough vectors for one.
     Graph,
+    /// By scanning the codes of the nearest lists, once there are enough vectors for lists.
+    Partitions,
     /// By scanning all codes.
     Flat,
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use crate::errors::LoadError;
 use crate::graph::Graph;
 use crate::options::{Dtype, Options, Rerank};
+use crate::partitions::Partitions;
 use crate::storage::any_space::AnySpace;
 use crate::storage::bitset::Bitset;
 use crate::storage::check::check_rows;
@@ -50,6 +51,9 @@ pub(crate) struct State {
     pub(crate) checked: usize,
     /// The graph over the first slots; searches scan the rest.
     pub(crate) graph: Arc<Graph>,
+    /// The first slots in lists; searches scan the rest. None in an index of another kind, and with
+    /// too few vectors.
+    pub(crate) partitions: Option<Arc<Partitions>>,
     /// Share of true neighbours that walks found at the last survey with enough living vectors.
     pub(crate) graph_recall: f32,
     /// Number of slots in the graph at that survey; 0 if the codec was fitted since.
@@ -62,7 +66,7 @@ pub(crate) struct State {
 }
 
 /// The memory of a state, by part.
-pub(crate) struct Bytes(pub(crate) [(&'static str, usize); 5]);
+pub(crate) struct Bytes(pub(crate) [(&'static str, usize); 6]);
 
 impl Bytes {
     pub(crate) fn total(&self) -> usize {
@@ -80,6 +84,7 @@ impl State {
             ("vectors", vectors + halves),
             ("codes", codes),
             ("links", self.graph.bytes()),
+            ("lists", self.partitions.as_ref().map_or(0, |partitions| partitions.bytes())),
             ("ids", self.ids.bytes()),
             ("other", beside + beside_halves + self.dead.bytes()),
         ])
@@ -95,6 +100,7 @@ impl State {
             trained: 0,
             checked: 0,
             graph: Arc::new(Graph::new(options.m, options.seed)),
+            partitions: None,
             graph_recall: 1.0,
             surveyed: 0,
             build_seconds: 0.0,
@@ -132,6 +138,9 @@ impl State {
         self.halves.iter_mut().for_each(Rows::shrink);
         self.ids.shrink();
         Arc::make_mut(&mut self.graph).shrink();
+        if let Some(partitions) = &mut self.partitions {
+            Arc::make_mut(partitions).shrink();
+        }
         if let Coding::Codes(codes) = &mut self.coding {
             codes.bytes.shrink();
         }

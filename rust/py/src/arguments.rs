@@ -133,7 +133,7 @@ pub(crate) const RAWS: &[(&str, Raw)] = &[("memory", Raw::Memory), ("disk", Raw:
 pub(crate) const RERANKS: &[(&str, Rerank)] =
     &[("full", Rerank::Full), ("f16", Rerank::Half), ("none", Rerank::Nothing)];
 /// Names of the ways to find the nearest vectors.
-pub(crate) const KINDS: &[(&str, Kind)] = &[("hnsw", Kind::Graph), ("flat", Kind::Flat)];
+pub(crate) const KINDS: &[(&str, Kind)] = &[("hnsw", Kind::Graph), ("ivf", Kind::Partitions), ("flat", Kind::Flat)];
 /// Names of points on the measured front of builds: `m` and `ef_construction`.
 pub(crate) const BUILDS: &[(&str, (usize, usize))] =
     &[("balanced", (16, 200)), ("fast", (16, 80)), ("dense", (32, 300))];

@@ -5,6 +5,7 @@ use tiercel_quant::CodecKind;
 use crate::build::link::{FLAT, Linker};
 use crate::errors::{BuildError, Interrupted};
 use crate::options::{Kind, Metric, Options, Raw};
+use crate::partitions::most_bytes;
 use crate::size::Size;
 use crate::state::{Coding, State};
 
@@ -59,7 +60,9 @@ fn bytes(raw: Raw, code: usize, options: &Options, slots: usize) -> u64 {
     } else {
         0
     };
-    (vector + half + norm + code.next_multiple_of(LINE) + links + ID) as u64 * slots as u64
+    let lists = if options.kind == Kind::Partitions && slots > FLAT { most_bytes(slots, options.dim) } else { 0 };
+    let each = vector + half + norm + code.next_multiple_of(LINE) + links + ID;
+    each as u64 * slots as u64 + lists as u64
 }
 
 impl Linker<'_> {

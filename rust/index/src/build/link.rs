@@ -1,4 +1,4 @@
-//! Link vectors into the graph after an addition.
+//! Link vectors into the graph, or put them into lists, after an addition.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,7 +14,8 @@ use crate::work::Work;
 /// would.
 pub(crate) const FLAT: usize = 8192;
 
-/// Vectors not yet in the graph, which searches scan, that make linking worth the threads.
+/// Vectors not yet in the graph or in lists, which searches scan, that make linking worth the
+/// threads.
 const TAIL: usize = 256;
 
 /// An unpublished state, with the context to bring it up to date.
@@ -26,15 +27,33 @@ pub(crate) struct Linker<'a> {
 }
 
 impl Linker<'_> {
-    /// Whether there are enough vectors not yet in the graph to link them now.
+    /// Whether there are enough vectors not yet in the graph or in lists to link them now.
     pub(crate) fn is_due(&self) -> bool {
-        let waiting = self.state.slots() - self.state.graph.len();
-        self.is_worthwhile() && waiting >= TAIL
+        let done = match self.options.kind {
+            Kind::Partitions => self.state.partitions.as_ref().map_or(0, |partitions| partitions.assigned()),
+            Kind::Graph | Kind::Flat => self.state.graph.len(),
+        };
+        self.is_worthwhile() && self.state.slots() - done >= TAIL
     }
 
-    /// Link all unlinked vectors.
+    /// Link all unlinked vectors, or put them into lists.
     pub(crate) fn link(&mut self) -> Result<(), Interrupted> {
         let began = Instant::now();
+        if self.options.kind == Kind::Partitions {
+            self.divide()?;
+        } else {
+            self.link_graph()?;
+        }
+        self.state.build_seconds += began.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    /// Do the rest that `optimize` does: survey the graph, or fit centroids to all vectors.
+    pub(crate) fn link_anew(&mut self) -> Result<(), Interrupted> {
+        if self.options.kind == Kind::Partitions { self.divide_anew() } else { self.survey_anew() }
+    }
+
+    fn link_graph(&mut self) -> Result<(), Interrupted> {
         let total = self.state.slots() - self.state.graph.len();
         let mut done = 0;
         while done < total {
@@ -49,13 +68,12 @@ impl Linker<'_> {
         if self.is_survey_due() {
             self.survey()?;
         }
-        self.state.build_seconds += began.elapsed().as_secs_f64();
         (self.work.progress)(total, total);
         Ok(())
     }
 
     /// Whether `optimize` should link the vectors.
     pub(crate) fn is_worthwhile(&self) -> bool {
-        self.options.kind == Kind::Graph && self.state.slots() > FLAT
+        self.options.kind != Kind::Flat && self.state.slots() > FLAT
     }
 }

@@ -3,6 +3,7 @@
 
 mod meta;
 mod norms;
+mod partitions;
 mod persist;
 
 use tiercel_container::{Damage, SectionError};

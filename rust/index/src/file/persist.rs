@@ -14,6 +14,7 @@ use tiercel_simd::{Chunked, Level};
 
 use super::meta::{META, META_LEN, Meta, RAW, UNTRAINED, wrong};
 use super::norms::{NORMS, norms_len, read_norms, write_norms};
+use super::partitions::{self, CENTROIDS, LISTS, PROBE};
 use crate::errors::{Corruption, LoadError};
 use crate::graph::Graph;
 use crate::graph::layers::Layer;
@@ -49,10 +50,22 @@ const PARTS: Tag = *b"part";
 /// How the nearest vectors are found, if not by walking through a graph. Early versions did not write
 /// it, and skip it.
 const HOW: Tag = *b"kind";
-const TAGS: [Tag; 14] = [META, PARTS, LEVELS, IDS, DEAD, VECTORS, CODEC, CODES, BASE, UPPER, LAST, RANKS, HOW, NORMS];
+const TAGS: [Tag; 17] = [
+    META, PARTS, LEVELS, IDS, DEAD, VECTORS, CODEC, CODES, BASE, UPPER, LAST, RANKS, HOW, PROBE, CENTROIDS, LISTS,
+    NORMS,
+];
 
-/// The number of [`Kind::Flat`](How::Flat) in [`HOW`].
-const FLAT: u64 = 1;
+/// Sections that are only in files of some indexes.
+const SOMETIMES: [Tag; 6] = [PARTS, HOW, PROBE, CENTROIDS, LISTS, NORMS];
+
+/// Return the number of a kind in [`HOW`], if it is written.
+const fn number_of(kind: How) -> Option<u64> {
+    match kind {
+        How::Graph => None,
+        How::Flat => Some(1),
+        How::Partitions => Some(2),
+    }
+}
 
 /// Values of [`RANKS`]: the number of vectors ranked, and a rank for each target.
 const RANKS_LEN: usize = 1 + TARGETS.len();
@@ -72,6 +85,7 @@ fn lengths(options: &Options, state: &State) -> Vec<(Tag, u64)> {
     let upper = &state.graph.layers[1..];
     let upper_values: usize = upper.iter().map(|layer| 2 * layer.len() + layer.values()).sum();
     let parts = if parts(options).is_some() { size_of::<u64>() } else { 0 };
+    let [probe, centroids, lists] = partitions::lengths(state.partitions.as_deref());
     let lengths = [
         META_LEN as usize,
         parts,
@@ -85,11 +99,14 @@ fn lengths(options: &Options, state: &State) -> Vec<(Tag, u64)> {
         4 * upper_values,
         2 * size_of::<u64>(),
         if matches!(state.coding, Coding::Codes(_)) { 4 * RANKS_LEN } else { 0 },
-        if options.kind == How::Flat { size_of::<u64>() } else { 0 },
+        if number_of(options.kind).is_some() { size_of::<u64>() } else { 0 },
+        probe,
+        centroids,
+        lists,
         norms_len(&state.rows),
     ];
     let all = TAGS.iter().zip(lengths).map(|(tag, len)| (*tag, len as u64));
-    all.filter(|(tag, len)| ![PARTS, HOW, NORMS].contains(tag) || *len > 0).collect()
+    all.filter(|(tag, len)| !SOMETIMES.contains(tag) || *len > 0).collect()
 }
 
 fn write<W: Write>(options: &Options, state: &State, out: W) -> io::Result<W> {
@@ -131,8 +148,11 @@ fn write<W: Write>(options: &Options, state: &State, out: W) -> io::Result<W> {
             out.write_all(bytemuck::cast_slice(&ranks.by_target))
         })
     })?;
-    if options.kind == How::Flat {
-        writer.section(HOW, |out| out.write_all(&FLAT.to_le_bytes()))?;
+    if let Some(number) = number_of(options.kind) {
+        writer.section(HOW, |out| out.write_all(&number.to_le_bytes()))?;
+    }
+    if let Some(lists) = &state.partitions {
+        partitions::write(lists, &mut writer)?;
     }
     if norms_len(&state.rows) > 0 {
         writer.section(NORMS, |out| write_norms(&state.rows, out))?;
@@ -216,11 +236,11 @@ fn read<R: Read>(mut reader: SectionReader<R>, keep: Keep<'_>) -> Result<(Option
     }
     if reader.has(HOW) {
         let kind: Vec<u64> = reader.read_vec(HOW, 1)?;
-        if kind[0] != FLAT {
-            return wrong(HOW, format!("number {}", kind[0]));
-        }
-        options.kind = How::Flat;
+        let known = [How::Flat, How::Partitions].into_iter().find(|known| number_of(*known) == Some(kind[0]));
+        let Some(known) = known else { return wrong(HOW, format!("number {}", kind[0])) };
+        options.kind = known;
     }
+    state.partitions = partitions::read(&mut reader, &options, state.slots())?.map(Arc::new);
     if meta.are_forgotten {
         read_norms(&mut reader, &options, meta.slots, &mut state.rows)?;
     }

@@ -12,7 +12,7 @@ use crate::search::allowed::Allowed;
 use crate::search::flat::{QUERIES, Scan, Within};
 use crate::search::likeness::by_likeness;
 use crate::search::query::{Hit, Memory, NO_HIT, Search, Strategy};
-use crate::search::recall::ef_for;
+use crate::search::recall::{ef_for, target_of};
 use crate::state::State;
 use crate::storage::bitset::Bitset;
 use crate::storage::check;
@@ -104,7 +104,8 @@ impl Index {
         }
         let mut hits = room(count, k)?;
         let ef = settings.ef_search.or_else(|| ef_for(settings.recall, k, &state.ranks(), state.slots()));
-        let strategy = Strategy::choose(&state, k, ef, allowed.count(state.slots()));
+        let target = target_of(settings.recall).filter(|_| settings.ef_search.is_none());
+        let strategy = Strategy::choose(&state, k, ef, target, allowed.count(state.slots()));
         let search =
             Search { state: &state, level: self.level, k, strategy, allowed, rerank: self.options.rerank, budget };
         let watch = state.rows.watch();
@@ -154,8 +155,8 @@ impl Index {
                 let found = search.one(direction, &mut lent.memory, out, work);
                 lent.note(found);
             };
-            let walks = matches!(search.strategy, Strategy::Walk { .. });
-            match walks.then(|| by_likeness(queries, dim, metric, self.level)).flatten() {
+            let has_order = matches!(search.strategy, Strategy::Walk { .. } | Strategy::Probe { .. });
+            match has_order.then(|| by_likeness(queries, dim, metric, self.level)).flatten() {
                 Some(order) => {
                     let part = order.len().div_ceil(SHARES * work.threads()).max(CHUNK);
                     work.fill_in_order(hits, k, &order, part, begin, answer)?;

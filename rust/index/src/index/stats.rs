@@ -15,6 +15,8 @@ pub struct Stats {
     pub tombstones: usize,
     /// Number of slots in the graph.
     pub linked: usize,
+    /// Number of lists that the vectors are in.
+    pub lists: usize,
     /// The storage that searches compare: `none`, `raw`, or the name of a codec.
     pub storage: Cow<'static, str>,
     /// Share of true neighbours that the codec ranks high enough, on sampled rows.
@@ -36,7 +38,7 @@ pub struct Stats {
     /// Share of the true neighbours of sampled rows that walks with 200 candidates found; `None`
     /// without a graph.
     pub graph_recall: Option<f32>,
-    /// Time spent linking, in seconds.
+    /// Time spent linking vectors, or putting them into lists, in seconds.
     pub build_seconds: f64,
 }
 
@@ -56,6 +58,7 @@ impl Index {
             len: state.ids.len(),
             tombstones: state.dead.count(),
             linked: state.graph.len(),
+            lists: state.partitions.as_ref().map_or(0, |partitions| partitions.len()),
             storage,
             codec_recall,
             bytes: parts.into_iter().chain([("total", total)]).collect(),

@@ -196,7 +196,7 @@ impl Index {
         linker.fit_anew()?;
         if linker.is_worthwhile() {
             linker.link()?;
-            linker.survey_anew()?;
+            linker.link_anew()?;
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
 //! Exact scans: every row compared in full precision, in blocks of queries and rows, or excluded by
-//! bounds from products of bytes ([`coarse`](super::coarse)).
+//! bounds from products of bytes ([`coarse`](crate::storage::coarse)).
 //!
 //! ```text
 //!            256 queries, value by value, 8 to 32 at a time: a panel
@@ -19,7 +19,7 @@ use crate::budget::Meter;
 use crate::options::Metric;
 use crate::search::allowed::Allowed;
 use crate::search::best::Best;
-use crate::search::coarse::{Block, Bounds, Queries};
+use crate::storage::coarse::{Block, Bounds, Queries};
 use crate::storage::rows::Rows;
 use crate::storage::space::order;
 

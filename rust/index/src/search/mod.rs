@@ -2,8 +2,8 @@
 
 pub(crate) mod allowed;
 pub(crate) mod best;
-mod coarse;
 pub(crate) mod flat;
 pub(crate) mod likeness;
+pub(crate) mod probe;
 pub(crate) mod query;
 pub(crate) mod recall;

@@ -1,5 +1,5 @@
-//! Answer queries: choose between a walk, a scan of codes and an exact scan, and rescore the
-//! candidates found.
+//! Answer queries: choose between a walk, a probe of lists, a scan of codes and an exact scan, and
+//! rescore the candidates found.
 
 use tiercel_simd::{Isa, Level, Loop};
 
@@ -10,6 +10,7 @@ use crate::options::{Metric, Rerank};
 use crate::search::allowed::Allowed;
 use crate::search::best::Best;
 use crate::search::flat::{Nearest, Scan};
+use crate::search::probe::{Order, Probe, Reached, Wanted, reached};
 use crate::state::{Coding, State};
 use crate::storage::any_space::{AnySpace, Kept, SpaceLoop};
 use crate::storage::candidate::{candidate, key_of, slot_of};
@@ -63,6 +64,13 @@ pub(crate) enum Strategy {
         /// Candidates kept.
         ef: usize,
     },
+    /// Compare the codes of the nearest lists, then the best in full precision.
+    Probe {
+        /// Candidates kept.
+        ef: usize,
+        /// How far to go.
+        reached: Reached,
+    },
 }
 
 /// One search of a state.
@@ -88,6 +96,7 @@ pub(crate) struct Memory {
     /// The prepared query.
     prepared: Kept,
     best: Best,
+    order: Order,
     found: Vec<u64>,
 }
 
@@ -99,17 +108,24 @@ pub(crate) const NO_HIT: Hit = (PADDING, f32::INFINITY);
 
 impl Strategy {
     /// Choose the cheapest strategy that keeps the promised recall. `ef` is the one for a search of
-    /// all vectors, `None` for an exact search.
-    pub(crate) fn choose(state: &State, k: usize, ef: Option<usize>, available: usize) -> Self {
+    /// all vectors, `None` for an exact search; `target` is the place of the recall that was asked
+    /// for, `None` if `ef` was.
+    pub(crate) fn choose(state: &State, k: usize, ef: Option<usize>, target: Option<usize>, available: usize) -> Self {
         let Some(ef) = ef else { return Self::Exact };
         let ef = ef.max(k);
         if available <= FEW || matches!(state.coding, Coding::Untrained) || ef.saturating_mul(2) >= available {
             return Self::Exact;
         }
+        let kept = ef.max(2 * k + SPARE);
+        if let Some(partitions) = &state.partitions {
+            let wanted = target.map_or(Wanted::Vectors(ef.saturating_mul(SCANNED_PER_CANDIDATE)), Wanted::Recall);
+            let reached = reached(state, partitions, k, wanted, available);
+            return reached.map_or(Self::Scan { ef: kept }, |reached| Self::Probe { ef: kept, reached });
+        }
         let walks = state.graph.len() * 2 > state.slots() && state.graph_recall >= GOOD;
         match walked(ef, state.slots(), available) {
             Some(ef) if walks => Self::Walk { ef },
-            _ => Self::Scan { ef: ef.max(2 * k + SPARE) },
+            _ => Self::Scan { ef: kept },
         }
     }
 }
@@ -222,7 +238,7 @@ impl SpaceLoop for Candidates<'_, '_, '_> {
 
     #[inline(always)]
     fn run<I: Isa, S: Space>(self, space: S) -> bool {
-        let Self { search, query, memory: Memory { scratch, prepared, best, found }, meter } = self;
+        let Self { search, query, memory: Memory { scratch, prepared, best, order, found }, meter } = self;
         let prepared = prepared.get::<S::Query>();
         let Search { state, allowed, .. } = *search;
         space.prepare(query, prepared);
@@ -233,22 +249,17 @@ impl SpaceLoop for Candidates<'_, '_, '_> {
         let before = meter.trace;
         found.clear();
         let slots = space.slots();
-        assert!(state.slots() <= slots && state.graph.len() <= slots, "every slot can be compared");
+        let assigned = state.partitions.as_ref().map_or(0, |partitions| partitions.assigned());
+        assert!(state.slots().max(state.graph.len()).max(assigned) <= slots, "every slot can be compared");
         assert!(allowed.is_within(slots), "every slot that may be found can be compared");
-        // SAFETY: the slots of the state, of its graph and of the filter are slots of the space, as
-        // checked above; the query was prepared above; `Level::run` checked the instruction set.
+        // SAFETY: the slots of the state, of its graph, of its lists and of the filter are slots of
+        // the space, as checked above; the query was prepared above; `Level::run` checked the
+        // instruction set.
         unsafe {
             if let Strategy::Walk { ef } = search.strategy {
                 let start = descend::<I, S>(&state.graph, space, prepared, 0);
-                walk::<I, S>(
-                    &state.graph.layers[0],
-                    space,
-                    prepared,
-                    start,
-                    Effort { ef, breadth: ef },
-                    scratch,
-                    meter,
-                );
+                let (layer, effort) = (&state.graph.layers[0], Effort { ef, breadth: ef });
+                walk::<I, S>(layer, space, prepared, start, effort, scratch, meter);
                 for slot in state.graph.len()..state.slots() {
                     scratch.pool.insert::<I>(candidate(space.key::<I>(prepared, slot as u32), slot as u32));
                 }
@@ -257,9 +268,14 @@ impl SpaceLoop for Candidates<'_, '_, '_> {
                 meter.compared(state.slots() - state.graph.len());
                 meter.end_stage(|seconds| &mut seconds.candidates);
                 rescore_likely::<I, S>(search, space, prepared, query, found, meter);
-            } else if let Strategy::Scan { mut ef } = search.strategy {
+            } else if let Strategy::Scan { mut ef } | Strategy::Probe { mut ef, .. } = search.strategy {
                 loop {
-                    scan::<I, S>(search, space, prepared, ef, best, meter);
+                    if let (Strategy::Probe { reached, .. }, Some(partitions)) = (search.strategy, &state.partitions) {
+                        let probe = Probe { state, partitions, allowed, query, reached, ef };
+                        probe.run::<I, S>(space, prepared, order, best, meter);
+                    } else {
+                        scan::<I, S>(search, space, prepared, ef, best, meter);
+                    }
                     found.clear();
                     found.extend_from_slice(best.sorted());
                     let is_all = found.len() < ef || meter.has_ended();

@@ -10,11 +10,17 @@ const DEFAULT: f32 = 0.95;
 /// of an index.
 const BEYOND: [usize; TARGETS.len()] = [32, 56, 110, 180, 640];
 
+/// Return the place of the least of [`TARGETS`] that is no less than a target recall; `None` for
+/// exact search.
+pub(crate) fn target_of(recall: Option<f32>) -> Option<usize> {
+    let recall = recall.unwrap_or(DEFAULT);
+    TARGETS.iter().position(|reached| recall <= *reached)
+}
+
 /// Return the number of candidates to keep for a target recall, given how codes rank and the number
 /// of slots; `None` for exact search.
 pub(crate) fn ef_for(recall: Option<f32>, k: usize, ranks: &Ranks, slots: usize) -> Option<usize> {
-    let recall = recall.unwrap_or(DEFAULT);
-    let target = TARGETS.iter().position(|reached| recall <= *reached)?;
+    let target = target_of(recall)?;
     // The number that a walk needs beyond k grows far more slowly than k.
     Some((k + BEYOND[target]).saturating_add(ranks.beyond(target, k, slots)))
 }

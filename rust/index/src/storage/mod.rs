@@ -4,6 +4,7 @@ pub(crate) mod any_space;
 pub(crate) mod bitset;
 pub(crate) mod candidate;
 pub(crate) mod check;
+pub(crate) mod coarse;
 mod coded;
 pub(crate) mod codes;
 mod filed;

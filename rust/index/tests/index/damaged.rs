@@ -182,7 +182,7 @@ fn a_file_is_replaced_as_a_whole() {
 fn a_kind_that_no_index_would_write() {
     let index = built(Options { kind: Kind::Flat, ..options(DIM, METRICS[2]) }, &clustered(1100, DIM, 30, 1));
     let whole = Container::of(&index.to_bytes().unwrap());
-    for kind in [0, 2, u64::MAX] {
+    for kind in [0, 3, u64::MAX] {
         let mut file = whole.clone();
         file.patch(*b"kind", 0, &kind.to_le_bytes());
         damaged(&format!("kind {kind}"), &file.seal());

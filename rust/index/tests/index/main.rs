@@ -13,6 +13,7 @@ mod forgotten;
 mod hostile;
 mod ids;
 mod interrupted;
+mod lists;
 mod model;
 mod on_disk;
 mod range;

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use tiercel_index::{Dtype, Filter, Index, Options, Raw, Rerank, SearchSettings, Storage};
+use tiercel_index::{Dtype, Filter, Index, Kind, Options, Raw, Rerank, SearchSettings, Storage};
 
 use crate::common::data::{Random, clustered};
 use crate::common::model::Model;
@@ -122,12 +122,14 @@ fn any_options() -> impl Strategy<Value = Options> {
     let kept = (dtypes, raws, storages).prop_filter("full vectors on disk are not compared", |(_, raw, storage)| {
         *raw == Raw::Memory || *storage != Storage::Raw
     });
-    let all = (1..6usize, metrics, kept, reranks, any::<u64>());
-    all.prop_map(|(dim, metric, (dtype, raw, storage), rerank, seed)| Options {
+    let kinds = prop::sample::select(vec![Kind::Graph, Kind::Partitions, Kind::Flat]);
+    let all = (1..6usize, metrics, kept, (reranks, kinds), any::<u64>());
+    all.prop_map(|(dim, metric, (dtype, raw, storage), (rerank, kind), seed)| Options {
         dtype,
         raw,
         rerank,
         storage,
+        kind,
         seed,
         ..options(dim, metric)
     })
@@ -150,8 +152,22 @@ proptest! {
 
 #[test]
 fn a_sequence_that_grows_a_graph() {
+    for index in grown(Kind::Graph) {
+        assert!(index.stats().linked > FLAT);
+    }
+}
+
+#[test]
+fn a_sequence_that_grows_lists() {
+    for index in grown(Kind::Partitions) {
+        assert!(index.stats().lists > 100);
+    }
+}
+
+fn grown(kind: Kind) -> Vec<Index> {
+    let mut indexes = Vec::new();
     for (metric, raw) in METRICS.into_iter().zip([Raw::Memory, Raw::Disk, Raw::Memory]) {
-        let mut pair = Pair::new(&Options { raw, m: 4, ef_construction: 30, ..options(5, metric) }, 3);
+        let mut pair = Pair::new(&Options { raw, kind, m: 4, ef_construction: 30, ..options(5, metric) }, 3);
         for step in [
             Step::Add(900),
             Step::Add(200),
@@ -173,6 +189,7 @@ fn a_sequence_that_grows_a_graph() {
             pair.apply(&step);
             pair.assert_equal(2);
         }
-        assert!(pair.index.stats().linked > FLAT);
+        indexes.push(pair.index);
     }
+    indexes
 }

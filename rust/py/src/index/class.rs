@@ -49,13 +49,16 @@ use crate::work::detached;
 ///     the fastest of these is chosen that fits: "auto" codes with full vectors in memory (unless
 ///     `raw` is "disk"), then with full vectors on disk, then "rabitq2" and "rabitq1".
 ///     `stats()["why"]` explains it. An addition that does not fit raises `InvalidInputError`.
-/// kind : {"hnsw", "flat"}
-///     Walk through a graph, once there are more than 8,192 vectors, or scan all codes.
+/// kind : {"hnsw", "ivf", "flat"}
+///     How a search among more than 8,192 vectors finds candidates: it walks through a graph, scans
+///     the codes of the nearest of many lists, or scans all codes. With "ivf", `recall` follows from
+///     what the index measures on its own vectors. It is built in a fraction of the time of a graph,
+///     but each search takes longer. `m` and `ef_construction` are for "hnsw" alone.
 /// build : {"fast", "balanced", "dense"}
 ///     What `m` and `ef_construction` are by default: 16 and 80, 16 and 200, or 32 and 300.
 /// seed : int
 ///     Seed of the levels and the rotation, 0 to 2**64 - 1. The same calls with the same seed build
-///     the same graph, whatever `threads` is.
+///     the same graph, or the same lists, whatever `threads` is.
 ///
 /// Raises
 /// ------

@@ -144,7 +144,8 @@ impl Index {
     ///     Candidates kept, at least 1; raised to k if smaller. Pass this or `recall`, not both.
     /// recall : float, optional
     ///     Target recall@k, above 0 and at most 1; 0.95 if neither is passed. 1 is exact. Below 1,
-    ///     a fixed table chooses `ef_search`; measured on text embeddings, not yet on this index.
+    ///     a fixed table chooses `ef_search`; measured on text embeddings, not yet on this index. With
+    ///     kind "ivf", the index has measured how many of its lists that takes.
     /// filter : array of bool or of integers, optional
     ///     Mask of shape `(len(index),)`, aligned with `ids`, or allowed ids; ignores unknown ones.
     /// threads : int, optional
@@ -338,7 +339,8 @@ impl Index {
 
     /// Link every vector, make each reachable and drop spare memory, so that searches are fast.
     ///
-    /// Call it after the last `add` of a load; searches continue meanwhile. Arguments as in `add`.
+    /// Call it after the last `add` of a load; searches continue meanwhile. With kind "ivf", it fits
+    /// the lists to all vectors. Arguments as in `add`.
     #[pyo3(signature = (*, threads=None, progress=None))]
     fn optimize<'py>(
         &self,

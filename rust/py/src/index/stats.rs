@@ -14,6 +14,7 @@ pub(super) fn stats(py: Python<'_>, stats: Stats) -> PyResult<Bound<'_, PyDict>>
     all.set_item("len", stats.len)?;
     all.set_item("tombstones", stats.tombstones)?;
     all.set_item("linked", stats.linked)?;
+    all.set_item("lists", stats.lists)?;
     all.set_item("storage", &*stats.storage)?;
     all.set_item("codec_recall", stats.codec_recall)?;
     all.set_item("graph_recall", stats.graph_recall)?;

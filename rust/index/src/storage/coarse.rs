@@ -20,10 +20,10 @@ const LANES: usize = 16;
 
 /// A vector in bytes: `scale` times the codes is nearly the vector.
 #[derive(Clone, Copy, Default)]
-struct Rounded {
-    scale: f32,
+pub(crate) struct Rounded {
+    pub(crate) scale: f32,
     /// Sum of the codes.
-    sum: i32,
+    pub(crate) sum: i32,
     /// Length of the vector, of the rounded one, and of their difference.
     norm: f32,
     coded_norm: f32,
@@ -32,7 +32,7 @@ struct Rounded {
 
 /// Round a vector to codes from -127 to 127.
 #[inline(always)]
-fn round(vector: &[f32], codes: &mut [i8]) -> Rounded {
+pub(crate) fn round(vector: &[f32], codes: &mut [i8]) -> Rounded {
     let (whole, rest) = vector.as_chunks::<LANES>();
     let mut largest = [0.0f32; LANES];
     for values in whole {
@@ -78,7 +78,7 @@ fn round(vector: &[f32], codes: &mut [i8]) -> Rounded {
 }
 
 /// Queries in bytes, laid out for tiles.
-pub(super) struct Queries {
+pub(crate) struct Queries {
     /// Values of a row of bytes: `dim`, or the next multiple of 4.
     n: usize,
     panels: Vec<u8>,
@@ -90,7 +90,7 @@ pub(super) struct Queries {
 impl Queries {
     /// Round queries of `dim` values, `wide` a panel; queries of zeros fill the last one.
     #[inline(always)]
-    pub(super) fn new(queries: &[f32], dim: usize, wide: usize) -> Self {
+    pub(crate) fn new(queries: &[f32], dim: usize, wide: usize) -> Self {
         let n = dim.next_multiple_of(4);
         let padded = (queries.len() / dim).next_multiple_of(wide);
         let mut all = Self {
@@ -118,7 +118,7 @@ impl Queries {
 
 /// Rows in bytes.
 #[derive(Default)]
-pub(super) struct Block {
+pub(crate) struct Block {
     n: usize,
     codes: Vec<i8>,
     rows: Vec<Rounded>,
@@ -127,7 +127,7 @@ pub(super) struct Block {
 impl Block {
     /// Round rows of `dim` values.
     #[inline(always)]
-    pub(super) fn fill(&mut self, rows: &[f32], dim: usize) {
+    pub(crate) fn fill(&mut self, rows: &[f32], dim: usize) {
         let count = rows.len() / dim;
         self.n = dim.next_multiple_of(4);
         self.codes.resize(count * self.n, 0);
@@ -137,8 +137,14 @@ impl Block {
     }
 
     /// Number of rows.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.rows.len()
+    }
+
+    /// Return the codes of a row, which zeros may follow, and what they stand for.
+    #[inline(always)]
+    pub(crate) fn row(&self, row: usize) -> (&[i8], Rounded) {
+        (&self.codes[row * self.n..][..self.n], self.rows[row])
     }
 
     /// Compare up to `HIGH` rows from `first` on with panel `panel`.
@@ -147,7 +153,7 @@ impl Block {
     ///
     /// The machine has the instruction set.
     #[inline(always)]
-    pub(super) unsafe fn tile<I: Isa>(&self, first: usize, queries: &Queries, panel: usize, sums: &mut [i32]) -> usize {
+    pub(crate) unsafe fn tile<I: Isa>(&self, first: usize, queries: &Queries, panel: usize, sums: &mut [i32]) -> usize {
         let count = I::HIGH.min(self.len() - first);
         assert!(self.n == queries.n && sums.len() >= count * I::WIDE, "bytes of rows and queries, and room for sums");
         let rows = &self.codes[first * self.n..(first + count) * self.n];
@@ -161,7 +167,7 @@ impl Block {
     /// Return the bounds of a row's closeness to the queries of a panel. `scale` makes a product a
     /// closeness.
     #[inline(always)]
-    pub(super) fn bounds<'a, I: Isa>(
+    pub(crate) fn bounds<'a, I: Isa>(
         &self,
         row: usize,
         scale: f32,
@@ -179,7 +185,7 @@ impl Block {
 
 /// What a row's products with the queries of a panel allow.
 #[derive(Clone, Copy)]
-pub(super) struct Bounds<'a> {
+pub(crate) struct Bounds<'a> {
     row: Rounded,
     scale: f32,
     scales: &'a [f32],
@@ -208,14 +214,14 @@ impl Bounds<'_> {
 
     /// Whether the row may be as close to a query as `least`. What overflowed to NaN may be.
     #[inline(always)]
-    pub(super) fn may_reach(&self, q: usize, sum: i32, least: f32) -> bool {
+    pub(crate) fn may_reach(&self, q: usize, sum: i32, least: f32) -> bool {
         let most = self.most(q, sum);
         most >= least || most.is_nan()
     }
 
     /// Whether [`Self::may_reach`] holds for any query.
     #[inline(always)]
-    pub(super) fn any_may_reach(&self, sums: &[i32], least: &[f32]) -> bool {
+    pub(crate) fn any_may_reach(&self, sums: &[i32], least: &[f32]) -> bool {
         let lanes = self.scales.len();
         let (sums, least) = (&sums[..lanes], &least[..lanes]);
         // Check all rather than stop at the first, so that the compiler vectorizes the loop. NaN is
