@@ -62,7 +62,7 @@ impl Divide<'_> {
     /// Fit centroids to a sample of slots.
     fn fit(&self, slots: &[u32], count: usize) -> Result<Centroids, Interrupted> {
         let Self { rows, level, work } = *self;
-        let step = (slots.len() / (SAMPLED * count)).max(1);
+        let step = slots.len().div_ceil(SAMPLED * count).max(1);
         let sample: Vec<u32> = slots.iter().copied().step_by(step).collect();
         let blocks = gather(rows, &sample, level, work)?;
         Means { blocks: &blocks, dim: rows.dim(), metric: rows.metric(), level, work }.fit(count.min(sample.len()))

@@ -14,10 +14,10 @@ use crate::partitions::reach::Reach;
 
 /// Lists per square root of the number of vectors, as measured (`docs/design/performance.md`,
 /// "IVF").
-const LISTS: usize = 3;
+const LISTS: usize = 4;
 
-/// Vectors per list that centroids are fitted to.
-const SAMPLED: usize = 48;
+/// Most vectors per list that centroids are fitted to; at least half as many, if there are.
+const SAMPLED: usize = 64;
 
 /// A list with this many times the mean is divided: neither a cluster nor a repeated vector may make
 /// searches compare everything.
