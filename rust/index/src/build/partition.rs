@@ -105,7 +105,7 @@ impl Linker<'_> {
             }
         })?;
         let all = |from: usize, to: usize| enough(ranks.iter().flat_map(|ranks| &ranks[from..to]).copied().collect());
-        Ok(Reach { few: all(0, FEW), many: all(FEW, FEW + MANY) })
+        Ok(Reach { few: all(0, FEW), many: all(FEW, FEW + MANY), among: living.len() as u32 })
     }
 
     /// Return how far away the farthest of the nearest [`FEW`] and [`MANY`] others of each vector

@@ -20,8 +20,10 @@ pub(super) const CENTROIDS: Tag = *b"cntr";
 pub(super) const LISTS: Tag = *b"list";
 
 /// Values of [`PROBE`]: the numbers of lists, of slots in them, of slots when centroids were fitted
-/// and at the last survey; for each target the lists for few and for many neighbours.
-const PROBE_LEN: usize = 4 + 2 * TARGETS.len();
+/// and at the last survey, and of living ones then; for each target the lists for few and for many
+/// neighbours.
+const PROBE_LEN: usize = COUNTS + 2 * TARGETS.len();
+const COUNTS: usize = 5;
 
 /// Return the lengths of the three sections in bytes.
 pub(super) fn lengths(partitions: Option<&Partitions>) -> [usize; 3] {
@@ -32,11 +34,13 @@ pub(super) fn lengths(partitions: Option<&Partitions>) -> [usize; 3] {
 }
 
 pub(super) fn write<W: Write>(partitions: &Partitions, writer: &mut SectionWriter<W>) -> io::Result<()> {
-    let Reach { few, many } = partitions.reach;
+    let Reach { few, many, among } = partitions.reach;
     let counts = [partitions.len(), partitions.assigned(), partitions.fitted, partitions.surveyed];
     let counts = counts.map(|count| count as u32);
     writer.section(PROBE, |out| {
-        [&counts[..], &few, &many].into_iter().try_for_each(|values| out.write_all(bytemuck::cast_slice(values)))
+        [&counts[..], &[among], &few, &many]
+            .into_iter()
+            .try_for_each(|values| out.write_all(bytemuck::cast_slice(values)))
     })?;
     writer.section(CENTROIDS, |out| out.write_all(bytemuck::cast_slice(partitions.centroids().values())))?;
     writer.section(LISTS, |out| out.write_all(bytemuck::cast_slice(&partitions.list_of_each())))
@@ -56,18 +60,20 @@ pub(super) fn read(
         return wrong(PROBE, "lists, or sections of lists without the others");
     }
     let values: Vec<u32> = reader.read_vec(PROBE, PROBE_LEN as u64)?;
-    let [lists, assigned, fitted, surveyed] = [0, 1, 2, 3].map(|at| values[at] as usize);
-    if lists == 0 || assigned > slots || fitted > assigned || surveyed > assigned {
-        let what = format!("{lists} lists of {assigned} of {slots} slots, {fitted} fitted, {surveyed} surveyed");
-        return wrong(PROBE, what);
+    let counts: [usize; COUNTS] = std::array::from_fn(|at| values[at] as usize);
+    let [lists, assigned, fitted, surveyed, among] = counts;
+    if lists == 0 || assigned > slots || fitted.max(surveyed).max(among) > assigned {
+        return wrong(PROBE, format!("counts {counts:?} of {slots} slots"));
     }
     let of_lists = |rank: &u32| *rank == u32::MAX || (1..=lists as u32).contains(rank);
-    if !values[4..].iter().all(of_lists) {
-        return wrong(PROBE, format!("ranks {:?} of {lists} lists", &values[4..]));
+    let ranks = &values[COUNTS..];
+    if !ranks.iter().all(of_lists) {
+        return wrong(PROBE, format!("ranks {ranks:?} of {lists} lists"));
     }
     let reach = Reach {
-        few: std::array::from_fn(|target| values[4 + target]),
-        many: std::array::from_fn(|target| values[4 + TARGETS.len() + target]),
+        few: std::array::from_fn(|target| ranks[target]),
+        many: std::array::from_fn(|target| ranks[TARGETS.len() + target]),
+        among: values[4],
     };
     let Some(count) = (lists as u64).checked_mul(options.dim as u64) else { return wrong(PROBE, "number of lists") };
     let centroids: Vec<f32> = reader.read_vec(CENTROIDS, count)?;

@@ -19,12 +19,14 @@ pub(crate) struct Reach {
     pub(crate) few: [u32; TARGETS.len()],
     /// Of the [`MANY`] nearest.
     pub(crate) many: [u32; TARGETS.len()],
+    /// Number of living vectors when this was measured.
+    pub(crate) among: u32,
 }
 
 impl Default for Reach {
     /// All lists: nothing was measured.
     fn default() -> Self {
-        Self { few: [u32::MAX; TARGETS.len()], many: [u32::MAX; TARGETS.len()] }
+        Self { few: [u32::MAX; TARGETS.len()], many: [u32::MAX; TARGETS.len()], among: 0 }
     }
 }
 
@@ -39,12 +41,14 @@ pub(crate) fn enough(mut ranks: Vec<u32>) -> [u32; TARGETS.len()] {
 }
 
 impl Reach {
-    /// Return how many lists to search for the nearest `k`; `target` is the place of the recall in
-    /// [`TARGETS`].
+    /// Return how many lists to search for the nearest `k` of `available` vectors; `target` is the
+    /// place of the recall in [`TARGETS`].
     ///
+    /// The `k` nearest of what deletions and a filter leave are as far away as more were of all.
     /// Between the two numbers of neighbours that were measured, the lists grow by a power of `k`.
     /// Beyond them they grow no faster than `k`.
-    pub(crate) fn lists(&self, target: usize, k: f64) -> usize {
+    pub(crate) fn lists(&self, target: usize, k: usize, available: usize) -> usize {
+        let k = k as f64 * (f64::from(self.among) / available.max(1) as f64).max(1.0);
         let (few, many) = (f64::from(self.few[target]), f64::from(self.many[target]).max(1.0));
         let share = (k / FEW as f64).ln() / (MANY as f64 / FEW as f64).ln();
         let measured = match share {
@@ -69,9 +73,9 @@ mod tests {
 
     #[test]
     fn more_neighbours_are_in_more_lists() {
-        let reach = Reach { few: [8; 5], many: [32; 5] };
-        let lists: Vec<usize> = [1.0, 10.0, 31.6, 100.0, 200.0].map(|k| reach.lists(1, k)).to_vec();
-        assert_eq!(lists, [11, 11, 21, 41, 81]);
-        assert!(Reach::default().lists(0, 10.0) > u32::MAX as usize);
+        let reach = Reach { few: [8; 5], many: [32; 5], among: 1000 };
+        assert_eq!([1, 10, 31, 100, 200].map(|k| reach.lists(1, k, 1000)), [11, 11, 21, 41, 81]);
+        assert_eq!([2000, 500, 100, 10].map(|available| reach.lists(1, 10, available)), [11, 17, 41, 401]);
+        assert!(Reach::default().lists(0, 10, 1000) > u32::MAX as usize);
     }
 }

@@ -47,10 +47,8 @@ pub(crate) fn reached(
     available: usize,
 ) -> Option<Reached> {
     let (count, assigned) = (partitions.len(), partitions.assigned());
-    // The k nearest of a share of the vectors are as far away as more of all are.
-    let alike = k as f64 * state.ids.len() as f64 / available.max(1) as f64;
     let reached = match wanted {
-        Wanted::Recall(target) => Reached { lists: partitions.reach.lists(target, alike), vectors: usize::MAX },
+        Wanted::Recall(target) => Reached { lists: partitions.reach.lists(target, k, available), vectors: usize::MAX },
         Wanted::Vectors(vectors) => Reached { lists: count, vectors },
     };
     // The share of the lists that this will be.

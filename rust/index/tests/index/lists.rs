@@ -232,8 +232,9 @@ fn lists_that_no_index_would_write() {
         ("in lists", 4, &[0, assigned - 1, assigned + 1, FLAT as u32 + 1000, u32::MAX]),
         ("fitted", 8, &[assigned + 1, u32::MAX]),
         ("surveyed", 12, &[assigned + 1, u32::MAX]),
-        ("a rank", 16, &[0, lists + 1, u32::MAX - 1]),
-        ("the last rank", 52, &[0, lists + 1]),
+        ("living", 16, &[assigned + 1, u32::MAX]),
+        ("a rank", 20, &[0, lists + 1, u32::MAX - 1]),
+        ("the last rank", 56, &[0, lists + 1]),
     ] {
         for value in values {
             refused(&format!("{value} {what}"), &|file| file.patch(*b"prob", at, &value.to_le_bytes()));
