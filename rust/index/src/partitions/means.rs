@@ -18,7 +18,7 @@ use crate::work::Work;
 const ROUNDS: usize = 8;
 
 /// The seed of the random numbers.
-const SEED: u64 = 0x6c69_7374_73;
+const SEED: u64 = 0x006c_6973_7473;
 
 /// Centroids that a thread moves at a time.
 const CHUNK: usize = 8;
