@@ -307,6 +307,9 @@ BAD: dict[str, Callable[[tiercel.SemanticCache[tiercel.Matches]], object]] = {
     ),
     "include: expected a collection": lambda cache: cache.search(np.ones(16), 5, include=["text"]),
     "target: expected an Index or a Collection, got str": lambda _: tiercel.SemanticCache("a"),
+    "target: expected an Index with full vectors, got one with raw 'none'": lambda _: tiercel.SemanticCache(
+        tiercel.Index(3, raw="none")
+    ),
     "keep: expected an int from 1": lambda cache: tiercel.SemanticCache(tiercel.Index(2), keep=0),
     "entries: expected an int from 1": lambda cache: tiercel.SemanticCache(tiercel.Index(2), entries=0),
     "bytes: expected an int from 1": lambda cache: tiercel.SemanticCache(tiercel.Index(2), bytes=-1),

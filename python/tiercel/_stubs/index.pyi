@@ -40,8 +40,9 @@ class Matches(Sequence[Any]):
         """Distances, smallest first; dtype float32, same shape as `ids`.
 
         1 - cos for `cosine`, the negated inner product for `dot`, the squared Euclidean distance
-        for `l2`; computed from the stored vectors in full precision, or from codes if the index
-        was made with `rerank="none"`.
+        for `l2`; computed from the stored vectors in full precision, or from codes if the index was
+        made with `rerank="none"` or `raw="none"`; with `rerank="f16"`, from vectors in half
+        precision.
         """
     @property
     def counts(self) -> NDArray[np.uint64]:
@@ -133,10 +134,10 @@ class Stats(TypedDict):
 class Index:
     """A nearest-neighbour index.
 
-    The index keeps the full vectors. A search compares their compact codes, then compares the best
-    candidates again in full precision. It scans a small index and walks the graph of a large one
-    (HNSW, Malkov and Yashunin 2016, arXiv 1603.09320). All methods may be called from several
-    threads at once; they release the GIL while they work.
+    By default the index keeps the full vectors. A search compares their compact codes, then
+    compares the best candidates again in full precision. It scans a small index and walks the graph
+    of a large one (HNSW, Malkov and Yashunin 2016, arXiv 1603.09320). All methods may be called
+    from several threads at once; they release the GIL while they work.
 
     Parameters
     ----------
@@ -148,10 +149,11 @@ class Index:
         How vectors are stored: 4 bytes per value, or 2 bytes, rounded to half precision.
     storage : {"auto", "sq4", "sq8", "rabitq1" to "rabitq4", "f16", "bf16", "raw"} or str
         Codes that searches compare: 4 or 8 bits per value, directions of 1 to 4 bits per value
-        (RaBitQ), floats of 16 bits, or none; "f32" is another name of "raw". "auto" uses the smallest
-        of "sq4" and "sq8" that ranks the data well. Much smaller codes rank less well, so that more vectors are compared again: "pq48x8" is 48
-        codes of 8 bits each, "pq96x4" is 96 of 4 bits, each for its part of the vector; "opq48x8"
-        and "opq96x4" also fit a rotation; "rq4x8" is 4 codes of 8 bits, each for all of the vector.
+        (RaBitQ), floats of 16 bits, or none; "f32" is another name of "raw". "auto" uses the
+        smallest of "sq4" and "sq8" that ranks the data well. Much smaller codes rank less well, so
+        that more vectors are compared again: "pq48x8" is 48 codes of 8 bits each, "pq96x4" is 96 of
+        4 bits, each for its part of the vector; "opq48x8" and "opq96x4" also fit a rotation;
+        "rq4x8" is 4 codes of 8 bits, each for all of the vector.
     m : int
         Neighbours of each vector on the upper levels, 2 to 512; twice as many on level 0.
     ef_construction : int
@@ -160,14 +162,14 @@ class Index:
         Where the full vectors are. With "disk" they are in a temporary file, whose directory TMPDIR
         chooses; searches read those of the best candidates. `load` leaves them in the index's file.
         If they cannot be written or read, a call raises `StorageFailedError` or `CorruptionError`.
-        With "none" they are forgotten as soon as there are codes: `get` and exact searches work with
-        what the codes stand for, and the codec stays the one that the first vectors, more than 1,024,
-        were coded with. Codes of 1 or 2 bits and products are slow to link then.
+        With "none" they are forgotten as soon as there are codes: `get` and exact searches work
+        with what the codes stand for, and the codec stays the one that the first vectors, more than
+        1,024, were coded with. Codes of 1 or 2 bits and products are slow to link then.
     rerank : {"full", "f16", "none"}
-        What the best candidates of a search are compared with once more: full vectors, a copy of them
-        in half precision, in memory, or nothing, which is the default if `raw` is "none". With "none",
-        distances are those of codes, and `recall` holds for what codes can tell apart. Exact searches
-        still compare full vectors.
+        What the best candidates of a search are compared with once more: full vectors, a copy of
+        them in half precision, in memory, or nothing, which is the default if `raw` is "none". With
+        "none", distances are those of codes, and `recall` holds for what codes can tell apart.
+        Exact searches still compare full vectors.
     memory : int or str, optional
         The most bytes that the index may take, or a string such as "2GB" or "500MiB". As it grows,
         the fastest of these is chosen that fits: "auto" codes with full vectors in memory (unless
@@ -175,9 +177,9 @@ class Index:
         `stats()["why"]` explains it. An addition that does not fit raises `InvalidInputError`.
     kind : {"hnsw", "ivf", "flat"}
         How a search among more than 8,192 vectors finds candidates: it walks through a graph, scans
-        the codes of the nearest of many lists, or scans all codes. With "ivf", `recall` follows from
-        what the index measures on its own vectors. It is built in a fraction of the time of a graph,
-        but each search takes longer. `m` and `ef_construction` are for "hnsw" alone.
+        the codes of the nearest of many lists, or scans all codes. With "ivf", `recall` follows
+        from what the index measures on its own vectors. It is built in a fraction of the time of a
+        graph, but each search takes longer. `m` and `ef_construction` are for "hnsw" alone.
     build : {"fast", "balanced", "dense"}
         What `m` and `ef_construction` are by default: 16 and 80, 16 and 200, or 32 and 300.
     seed : int
@@ -189,8 +191,7 @@ class Index:
     InvalidInputError
         A parameter has the wrong type or is out of range, `storage` is "raw" although `raw` is not
         "memory", `storage` is given or `raw` is "none" with `memory`, `rerank` is "full" although
-        `raw` is "none", or TIERCEL_SIMD names an instruction set that this
-        machine lacks.
+        `raw` is "none", or TIERCEL_SIMD names an instruction set that this machine lacks.
 
     Examples
     --------
@@ -373,9 +374,10 @@ class Index:
         ef_search : int, optional
             Candidates kept, at least 1; raised to k if smaller. Pass this or `recall`, not both.
         recall : float, optional
-            Target recall@k, above 0 and at most 1; 0.95 if neither is passed. 1 is exact. Below 1,
-            a fixed table chooses `ef_search`; measured on text embeddings, not yet on this index. With
-            kind "ivf", the index has measured how many of its lists that takes.
+            Target recall@k, above 0 and at most 1; 0.95 if neither is passed. 1 is exact, unless
+            `raw` is "none". Below 1, a fixed table chooses `ef_search`; measured on text
+            embeddings, not yet on this index. With kind "ivf", the index has measured how many of
+            its lists that takes.
         filter : array of bool or of integers, optional
             Mask of shape `(len(index),)`, aligned with `ids`, or allowed ids; ignores unknown ones.
         threads : int, optional
@@ -415,7 +417,7 @@ class Index:
     def range_search(
         self, queries: ArrayLike, radius: float, *, filter: ArrayLike | None = None, threads: int | None = None
     ) -> RangeMatches:
-        """Find every vector within a distance of each query, exactly.
+        """Find every vector within a distance of each query; exactly, unless `raw` is "none".
 
         Parameters
         ----------
@@ -453,7 +455,8 @@ class Index:
     def get(self, ids: ArrayLike) -> list[NDArray[np.float32] | None]:
         """Get the vector of an id, or a list of vectors for many ids; None for each unknown id.
 
-        Vectors are returned as they were added; with dtype "f16", rounded to half precision.
+        Vectors are returned as they were added; with dtype "f16", rounded to half precision; with
+        raw "none", as what their codes stand for.
 
         Parameters
         ----------
@@ -504,10 +507,10 @@ class Index:
         ----------
         path : str or PathLike
         raw : {"memory", "disk", "none"}
-            Where the full vectors are. With "disk" they stay in this file, which is read and checked
-            once. It may be replaced or removed afterwards, but not changed. Vectors added later go to
-            a temporary file. With "none" they are left behind, as in the constructor. A file without
-            full vectors is loaded without, whatever `raw` is.
+            Where the full vectors are. With "disk" they stay in this file, which is read and
+            checked once. It may be replaced or removed afterwards, but not changed. Vectors added
+            later go to a temporary file. With "none" they are left behind, as in the constructor. A
+            file without full vectors is loaded without, whatever `raw` is.
         rerank : {"full", "f16", "none"}
             As in the constructor, but "full" is "none" where there are no full vectors.
 

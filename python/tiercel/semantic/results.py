@@ -126,7 +126,8 @@ class SemanticCache(Handle, Generic[Answer]):
     Raises
     ------
     InvalidInputError
-        A parameter has the wrong type or is out of range.
+        A parameter has the wrong type or is out of range, or `target` is an index with
+        `raw="none"`, which cannot search exactly.
 
     Examples
     --------

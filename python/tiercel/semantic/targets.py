@@ -240,6 +240,8 @@ class CollectionTarget:
 def target_of(value: object) -> IndexTarget | CollectionTarget:
     """Return the target for an index or a collection."""
     if isinstance(value, Index):
+        if value.raw == "none":
+            raise InvalidInputError("target: expected an Index with full vectors, got one with raw 'none'")
         return IndexTarget(value)
     if isinstance(value, Collection):
         return CollectionTarget(value)

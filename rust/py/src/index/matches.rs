@@ -176,8 +176,9 @@ impl Matches {
     /// Distances, smallest first; dtype float32, same shape as `ids`.
     ///
     /// 1 - cos for `cosine`, the negated inner product for `dot`, the squared Euclidean distance
-    /// for `l2`; computed from the stored vectors in full precision, or from codes if the index
-    /// was made with `rerank="none"`.
+    /// for `l2`; computed from the stored vectors in full precision, or from codes if the index was
+    /// made with `rerank="none"` or `raw="none"`; with `rerank="f16"`, from vectors in half
+    /// precision.
     #[getter]
     fn distances(&self, py: Python<'_>) -> PyResult<Py<PyArrayDyn<f32>>> {
         self.distances.get(py, &self.found.distances, &self.shape()[self.visible()..])

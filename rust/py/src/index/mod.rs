@@ -143,9 +143,10 @@ impl Index {
     /// ef_search : int, optional
     ///     Candidates kept, at least 1; raised to k if smaller. Pass this or `recall`, not both.
     /// recall : float, optional
-    ///     Target recall@k, above 0 and at most 1; 0.95 if neither is passed. 1 is exact. Below 1,
-    ///     a fixed table chooses `ef_search`; measured on text embeddings, not yet on this index. With
-    ///     kind "ivf", the index has measured how many of its lists that takes.
+    ///     Target recall@k, above 0 and at most 1; 0.95 if neither is passed. 1 is exact, unless
+    ///     `raw` is "none". Below 1, a fixed table chooses `ef_search`; measured on text
+    ///     embeddings, not yet on this index. With kind "ivf", the index has measured how many of
+    ///     its lists that takes.
     /// filter : array of bool or of integers, optional
     ///     Mask of shape `(len(index),)`, aligned with `ids`, or allowed ids; ignores unknown ones.
     /// threads : int, optional
@@ -234,7 +235,7 @@ impl Index {
         detached(py, || self.core.norms())
     }
 
-    /// Find every vector within a distance of each query, exactly.
+    /// Find every vector within a distance of each query; exactly, unless `raw` is "none".
     ///
     /// Parameters
     /// ----------
@@ -293,7 +294,8 @@ impl Index {
 
     /// Get the vector of an id, or a list of vectors for many ids; None for each unknown id.
     ///
-    /// Vectors are returned as they were added; with dtype "f16", rounded to half precision.
+    /// Vectors are returned as they were added; with dtype "f16", rounded to half precision; with
+    /// raw "none", as what their codes stand for.
     ///
     /// Parameters
     /// ----------

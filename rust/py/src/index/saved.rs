@@ -31,10 +31,10 @@ impl Index {
     /// ----------
     /// path : str or PathLike
     /// raw : {"memory", "disk", "none"}
-    ///     Where the full vectors are. With "disk" they stay in this file, which is read and checked
-    ///     once. It may be replaced or removed afterwards, but not changed. Vectors added later go to
-    ///     a temporary file. With "none" they are left behind, as in the constructor. A file without
-    ///     full vectors is loaded without, whatever `raw` is.
+    ///     Where the full vectors are. With "disk" they stay in this file, which is read and
+    ///     checked once. It may be replaced or removed afterwards, but not changed. Vectors added
+    ///     later go to a temporary file. With "none" they are left behind, as in the constructor. A
+    ///     file without full vectors is loaded without, whatever `raw` is.
     /// rerank : {"full", "f16", "none"}
     ///     As in the constructor, but "full" is "none" where there are no full vectors.
     ///
