@@ -14,6 +14,7 @@
 //! ```
 
 use std::borrow::Cow;
+use std::marker::PhantomData;
 
 use tiercel_simd::{Buffer, Isa};
 
@@ -37,20 +38,34 @@ const EXPONENTS: i32 = 60;
 /// one before.
 const SUMS: usize = 32;
 
-/// Half precision (IEEE 754): 11 significant bits; `SQUARE` for [`Geometry::Square`].
-pub type F16<const SQUARE: bool> = Half<false, SQUARE>;
+/// Half precision (IEEE 754): 11 significant bits.
+pub type F16<const SQUARE: bool> = <ByOne<Half<false>, SQUARE> as Same>::Type;
 
-/// The upper half of a float: 8 significant bits; `SQUARE` for [`Geometry::Square`].
-pub type Bf16<const SQUARE: bool> = Half<true, SQUARE>;
+/// The upper half of a float: 8 significant bits.
+pub type Bf16<const SQUARE: bool> = <ByOne<Half<true>, SQUARE> as Same>::Type;
 
-/// Values of 16 bits: bfloat16 if `BRAIN`, else half precision.
+/// Values of 16 bits: bfloat16 if `BRAIN`, else half precision. One type does for both geometries,
+/// which every loop over codes would be compiled for again: rows are read for longer than it takes to
+/// choose between two.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Half<const BRAIN: bool, const SQUARE: bool> {
-    /// The base of [`Geometry::Product`].
-    base: f32,
+pub struct Half<const BRAIN: bool> {
+    geometry: Geometry,
     dim: usize,
     /// A power of two.
     scale: f32,
+}
+
+/// Gives both geometries one type.
+pub struct ByOne<T, const SQUARE: bool>(PhantomData<T>);
+
+/// What [`ByOne`] is for.
+pub trait Same {
+    /// The type of both.
+    type Type;
+}
+
+impl<T, const SQUARE: bool> Same for ByOne<T, SQUARE> {
+    type Type = T;
 }
 
 /// A vector to compare with codes. Reuse one for many vectors, since it keeps its memory.
@@ -63,16 +78,7 @@ pub struct HalfQuery {
     is_comparable: bool,
 }
 
-impl<const BRAIN: bool, const SQUARE: bool> Half<BRAIN, SQUARE> {
-    fn new(geometry: Geometry, dim: usize, scale: f32) -> Self {
-        let base = match geometry {
-            Geometry::Product { base } if !SQUARE => base,
-            Geometry::Square if SQUARE => 0.0,
-            _ => panic!("a codec for another geometry than {geometry:?}"),
-        };
-        Self { base, dim, scale }
-    }
-
+impl<const BRAIN: bool> Half<BRAIN> {
     /// Return the code of a value.
     #[inline(always)]
     fn code(&self, value: f32) -> u16 {
@@ -101,17 +107,45 @@ impl<const BRAIN: bool, const SQUARE: bool> Half<BRAIN, SQUARE> {
     }
 
     fn finish(&self, query: &mut HalfQuery) {
-        let square = 1.0 / (self.scale * self.scale);
-        (query.offset, query.unit) = (self.base, square);
+        query.offset = if let Geometry::Product { base } = self.geometry { base } else { 0.0 };
+        query.unit = 1.0 / (self.scale * self.scale);
         // NaN is not comparable either.
         query.is_comparable = query.values.iter().all(|value| value.abs() <= LARGEST_QUERY / self.dim as f32);
         if !query.is_comparable {
             query.values.fill(0.0);
         }
     }
+
+    /// Return the sum of products, or with `SQUARE` of squared differences, in an order of its own.
+    #[inline(always)]
+    fn sum<const SQUARE: bool>(query: &[f32], row: &[u8]) -> f32 {
+        let term = |query: f32, code: [u8; 2]| {
+            let value = Self::widened(u16::from_le_bytes(code));
+            if SQUARE { (query - value) * (query - value) } else { query * value }
+        };
+        let mut sums = [0.0f32; SUMS];
+        let (codes, codes_tail) = row.as_chunks::<2>().0.as_chunks::<SUMS>();
+        let (values, values_tail) = query.as_chunks::<SUMS>();
+        for (codes, values) in codes.iter().zip(values) {
+            for (sum, (code, value)) in sums.iter_mut().zip(codes.iter().zip(values)) {
+                *sum += term(*value, *code);
+            }
+        }
+        for (sum, (code, value)) in sums.iter_mut().zip(codes_tail.iter().zip(values_tail)) {
+            *sum += term(*value, *code);
+        }
+        let mut half = SUMS / 2;
+        while half > 0 {
+            for at in 0..half {
+                sums[at] += sums[at + half];
+            }
+            half /= 2;
+        }
+        sums[0]
+    }
 }
 
-impl<const BRAIN: bool, const SQUARE: bool> Codec for Half<BRAIN, SQUARE> {
+impl<const BRAIN: bool> Codec for Half<BRAIN> {
     type Query = HalfQuery;
     type Key = f32;
     type Shape = ();
@@ -122,7 +156,7 @@ impl<const BRAIN: bool, const SQUARE: bool> Codec for Half<BRAIN, SQUARE> {
         let largest = max_abs(training.sample);
         let exponent = if largest > 0.0 { (TARGET / largest).log2().floor() } else { 0.0 };
         let scale = exp2(exponent.clamp(-EXPONENTS as f32, EXPONENTS as f32) as i32);
-        Self::new(training.geometry, training.rotation.dim(), scale)
+        Self { geometry: training.geometry, dim: training.rotation.dim(), scale }
     }
 
     #[inline(always)]
@@ -175,29 +209,10 @@ impl<const BRAIN: bool, const SQUARE: bool> Codec for Half<BRAIN, SQUARE> {
     #[inline(always)]
     unsafe fn key<I: Isa>(&self, query: &HalfQuery, row: &[u8], dim: usize) -> f32 {
         debug_assert!(query.values.len() == dim && row.len() == self.row_bytes(dim));
-        let term = |query: f32, code: [u8; 2]| {
-            let value = Self::widened(u16::from_le_bytes(code));
-            if SQUARE { (query - value) * (query - value) } else { query * value }
-        };
-        let mut sums = [0.0f32; SUMS];
-        let (codes, codes_tail) = row.as_chunks::<2>().0.as_chunks::<SUMS>();
-        let (values, values_tail) = query.values.as_chunks::<SUMS>();
-        for (codes, values) in codes.iter().zip(values) {
-            for (sum, (code, value)) in sums.iter_mut().zip(codes.iter().zip(values)) {
-                *sum += term(*value, *code);
-            }
+        match self.geometry {
+            Geometry::Square => Self::sum::<true>(&query.values, row),
+            Geometry::Product { .. } => -Self::sum::<false>(&query.values, row),
         }
-        for (sum, (code, value)) in sums.iter_mut().zip(codes_tail.iter().zip(values_tail)) {
-            *sum += term(*value, *code);
-        }
-        let mut half = SUMS / 2;
-        while half > 0 {
-            for at in 0..half {
-                sums[at] += sums[at + half];
-            }
-            half /= 2;
-        }
-        if SQUARE { sums[0] } else { -sums[0] }
     }
 
     #[inline(always)]
@@ -233,7 +248,7 @@ impl<const BRAIN: bool, const SQUARE: bool> Codec for Half<BRAIN, SQUARE> {
         let scale = parameters.step;
         let exponent = (scale.to_bits() >> 23) as i32 - 127;
         let is_scale = (-EXPONENTS..=EXPONENTS).contains(&exponent) && scale.to_bits() == exp2(exponent).to_bits();
-        if is_scale { Ok(Self::new(geometry, rotation.dim(), scale)) } else { Err(ParametersError::Step(scale)) }
+        if is_scale { Ok(Self { geometry, dim: rotation.dim(), scale }) } else { Err(ParametersError::Step(scale)) }
     }
 }
 
@@ -251,22 +266,23 @@ mod tests {
         for bits in 0..=u16::MAX {
             let (half, brain) = (half::f16::from_bits(bits), half::bf16::from_bits(bits));
             if half.is_finite() {
-                assert_eq!(F16::<false>::widened(bits).to_bits(), half.to_f32().to_bits(), "{bits:#x}");
+                assert_eq!(Half::<false>::widened(bits).to_bits(), half.to_f32().to_bits(), "{bits:#x}");
             }
             if brain.is_finite() {
-                assert_eq!(Bf16::<false>::widened(bits).to_bits(), brain.to_f32().to_bits(), "{bits:#x}");
+                assert_eq!(Half::<true>::widened(bits).to_bits(), brain.to_f32().to_bits(), "{bits:#x}");
             }
         }
     }
 
     #[test]
     fn codes_are_the_nearest() {
-        let (f16, bf16) = (F16::<true>::new(Geometry::Square, 1, 1.0), Bf16::<true>::new(Geometry::Square, 1, 1.0));
+        let f16 = Half::<false> { geometry: Geometry::Square, dim: 1, scale: 1.0 };
+        let bf16 = Half::<true> { geometry: Geometry::Square, dim: 1, scale: 1.0 };
         for at in 0..200_000u32 {
             let value = (at as f32 - 100_000.0) * 0.37 / 7.0;
             assert_eq!(f16.code(value), half::f16::from_f32(value).to_bits(), "{value}");
             assert_eq!(bf16.code(value), half::bf16::from_f32(value).to_bits(), "{value}");
         }
-        assert_eq!(F16::<true>::widened(f16.code(1e9)).to_bits(), LARGEST.to_bits());
+        assert_eq!(Half::<false>::widened(f16.code(1e9)).to_bits(), LARGEST.to_bits());
     }
 }
