@@ -194,9 +194,9 @@ impl Options {
     pub(crate) fn keeps_halves(&self) -> bool {
         self.rerank == Rerank::Half
             && match self.raw {
-                // The rows are in half precision themselves.
+                // The rows are in half precision themselves, but a budget may move them to disk.
                 Raw::Nothing => false,
-                Raw::Memory => self.dtype == Dtype::F32,
+                Raw::Memory => self.dtype == Dtype::F32 || self.memory.is_some(),
                 Raw::Disk => true,
             }
     }

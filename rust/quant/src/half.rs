@@ -1,7 +1,8 @@
 //! Codecs that keep every value as a float of 16 bits.
 //!
 //! Values are first multiplied by a power of two, which rounds none of them, so that the largest of
-//! the sample lies well within the range of half precision. Comparisons widen the values without
+//! the sample lies well within the range of half precision, if it is between 1e-22 and 7e22. Values a
+//! million times smaller than that lose digits as `f16`, not as `bf16`. Comparisons widen the values without
 //! instructions of their own, so that a distance has the same bits everywhere.
 //!
 //! ```text

@@ -24,9 +24,6 @@ const ASKED: usize = 128;
 /// The neighbours of each that are looked for. A vector finds itself, too, which does not count.
 const ASKED_FOR: usize = MANY + 1;
 
-/// Equal distances may differ by rounding.
-const TIE: f32 = 1e-6;
-
 impl Linker<'_> {
     /// Put all vectors into lists. Fit centroids if there are none, or if the index has doubled
     /// since.
@@ -53,16 +50,19 @@ impl Linker<'_> {
             let Self { level, work, .. } = *self;
             let partitions = Divide { rows: &self.state.rows, level, work }.all()?;
             self.state.partitions = Some(Arc::new(partitions));
-            self.survey_lists()?;
         }
-        Ok(())
+        self.survey_lists()
     }
 
-    /// Measure how many lists hold true neighbours, once the lists have grown by an eighth or were
-    /// divided.
+    /// Measure how many lists hold true neighbours, once an eighth of the vectors is new, an eighth of
+    /// those that lived is gone, or divisions have added an eighth of the lists.
     fn survey_lists(&mut self) -> Result<(), Interrupted> {
         let Some(partitions) = self.state.partitions.clone() else { return Ok(()) };
-        if partitions.assigned() * 8 < partitions.surveyed * 9 {
+        let Reach { among, added, .. } = partitions.reach;
+        let has_grown = partitions.assigned() * 8 >= partitions.surveyed * 9;
+        let has_shrunk = self.state.ids.len() * 8 < among as usize * 7;
+        let is_divided = added as usize * 8 >= partitions.len();
+        if !(has_grown || has_shrunk || is_divided) {
             return Ok(());
         }
         let mut measured = Partitions::clone(&partitions);
@@ -105,12 +105,12 @@ impl Linker<'_> {
             }
         })?;
         let all = |from: usize, to: usize| enough(ranks.iter().flat_map(|ranks| &ranks[from..to]).copied().collect());
-        Ok(Reach { few: all(0, FEW), many: all(FEW, FEW + MANY), among: living.len() as u32 })
+        Ok(Reach { few: all(0, FEW), many: all(FEW, FEW + MANY), among: living.len() as u32, added: 0 })
     }
 
     /// Return how far away the farthest of the nearest [`FEW`] and [`MANY`] others of each vector
     /// are.
-    fn bounds(&self, own: &[u32], queries: &[f32]) -> Result<Vec<(f32, f32)>, Interrupted> {
+    fn bounds(&self, own: &[u32], queries: &[f32]) -> Result<Vec<[f32; 2]>, Interrupted> {
         let (state, dim) = (&*self.state, self.options.dim);
         let search = Search {
             state,
@@ -129,13 +129,13 @@ impl Linker<'_> {
             // `work` itself reports an interruption.
             let _ = search.exact(some, best, out, self.work);
         })?;
-        let bound = |hits: &[Hit], own: u32, count: usize| {
+        let bound = |hits: &[Hit], own: u32, query: &[f32], count: usize| {
             let others = hits.iter().filter(|hit| hit.0 != state.ids.id(own as usize));
             let farthest = others.take(count).last().map_or(f32::INFINITY, |hit| hit.1);
-            farthest + TIE * farthest.abs().max(1.0)
+            state.rows.tied(query, farthest)
         };
-        let rows = own.iter().zip(truth.chunks_exact(ASKED_FOR));
-        Ok(rows.map(|(own, hits)| (bound(hits, *own, FEW), bound(hits, *own, MANY))).collect())
+        let rows = own.iter().zip(queries.chunks_exact(dim)).zip(truth.chunks_exact(ASKED_FOR));
+        Ok(rows.map(|((own, query), hits)| [FEW, MANY].map(|count| bound(hits, *own, query, count))).collect())
     }
 }
 
@@ -182,13 +182,13 @@ struct Within<'a> {
     /// The rank of each list, query after query.
     ranks: &'a [u32],
     own: &'a [u32],
-    bounds: &'a [(f32, f32)],
+    bounds: &'a [[f32; 2]],
     /// The least ranks of the nearest [`FEW`] and of the nearest [`MANY`].
     found: Vec<(Best, Best)>,
 }
 
 impl<'a> Within<'a> {
-    fn new(lists: &'a [u32], count: usize, ranks: &'a [u32], own: &'a [u32], bounds: &'a [(f32, f32)]) -> Self {
+    fn new(lists: &'a [u32], count: usize, ranks: &'a [u32], own: &'a [u32], bounds: &'a [[f32; 2]]) -> Self {
         let mut found = vec![(Best::default(), Best::default()); own.len()];
         for (few, many) in &mut found {
             few.reset(FEW);
@@ -200,7 +200,7 @@ impl<'a> Within<'a> {
 
 impl Sink for Within<'_> {
     fn bound(&self, query: usize) -> f32 {
-        self.bounds[query].1
+        self.bounds[query][1]
     }
 
     fn take(&mut self, query: usize, slot: u32, distance: f32) {
@@ -209,7 +209,7 @@ impl Sink for Within<'_> {
         }
         let rank = self.ranks[query * self.count + self.lists[slot as usize] as usize];
         let (few, many) = &mut self.found[query];
-        if distance <= self.bounds[query].0 {
+        if distance <= self.bounds[query][0] {
             few.offer(rank as i32, slot);
         }
         many.offer(rank as i32, slot);

@@ -20,9 +20,6 @@ const K: usize = 10;
 const EF: usize = 200;
 const ASKED_FOR: usize = K + 1;
 
-/// Equal distances may differ by rounding.
-const TIE: f32 = 1e-6;
-
 impl Linker<'_> {
     /// Whether the graph has grown by an eighth since it was surveyed, or has other codes.
     pub(crate) fn is_survey_due(&self) -> bool {
@@ -97,19 +94,19 @@ impl Linker<'_> {
         self.work.fill(&mut walked, ASKED_FOR, 4, Memory::default, |memory, item, out| {
             let _ = search(strategy).one(&queries[item * dim..][..dim], memory, out, self.work);
         })?;
-        Ok(recall(&own, &truth, &walked))
+        let tied = |at: usize, farthest| state.rows.tied(&queries[at * dim..][..dim], farthest);
+        Ok(recall(&own, &truth, &walked, tied))
     }
 }
 
 /// Return the share of true neighbours for which walks found one as near. The vectors themselves do
-/// not count.
-fn recall(own: &[u64], truth: &[Hit], walked: &[Hit]) -> f32 {
+/// not count. `tied` returns the largest distance that may be equal to one from the vector at a place.
+fn recall(own: &[u64], truth: &[Hit], walked: &[Hit], tied: impl Fn(usize, f32) -> f32) -> f32 {
     let (mut hits, mut wanted) = (0, 0);
     let rows = truth.chunks_exact(ASKED_FOR).zip(walked.chunks_exact(ASKED_FOR));
-    for (own, (truth, walked)) in own.iter().zip(rows) {
+    for (at, (own, (truth, walked))) in own.iter().zip(rows).enumerate() {
         let truth: Vec<f32> = others(*own, truth).collect();
-        let farthest = truth.last().copied().unwrap_or(f32::INFINITY);
-        let bound = farthest + TIE * farthest.abs().max(1.0);
+        let bound = tied(at, truth.last().copied().unwrap_or(f32::INFINITY));
         wanted += truth.len();
         hits += others(*own, walked).filter(|distance| *distance <= bound).count();
     }
@@ -132,7 +129,7 @@ mod tests {
         let found = |ids: &[u64]| {
             let mut walked: Vec<Hit> = ids.iter().map(|id| (*id, *id as f32)).collect();
             walked.resize(ASKED_FOR, NO_HIT);
-            recall(&[0], &truth, &walked)
+            recall(&[0], &truth, &walked, |_, farthest| farthest)
         };
         let assert_share = |ids: &[u64], share: f32| assert!((found(ids) - share).abs() < 1e-6, "{ids:?}");
         assert_share(&[0], 0.0);

@@ -5,7 +5,7 @@ use tiercel_simd::Isa;
 
 use crate::build::link::Linker;
 use crate::errors::{BuildError, Interrupted};
-use crate::options::Storage;
+use crate::options::{Raw, Storage};
 use crate::search::best::Best;
 use crate::search::query::FEW;
 use crate::state::Coding;
@@ -108,7 +108,7 @@ impl Linker<'_> {
                 return Ok(Coding::Codes(codes));
             }
         }
-        let in_memory = !rows.are_on_disk() && !self.options.keeps_nothing();
+        let in_memory = !rows.are_on_disk() && self.options.raw == Raw::Memory;
         if in_memory { Ok(Coding::Raw) } else { Ok(Coding::Codes(self.codes(rows, CodecKind::Sq8)?)) }
     }
 

@@ -20,10 +20,10 @@ pub(super) const CENTROIDS: Tag = *b"cntr";
 pub(super) const LISTS: Tag = *b"list";
 
 /// Values of [`PROBE`]: the numbers of lists, of slots in them, of slots when centroids were fitted
-/// and at the last survey, and of living ones then; for each target the lists for few and for many
+/// and at the last survey, of living ones then, of lists added since; for each target the lists for few and for many
 /// neighbours.
 const PROBE_LEN: usize = COUNTS + 2 * TARGETS.len();
-const COUNTS: usize = 5;
+const COUNTS: usize = 6;
 
 /// Return the lengths of the three sections in bytes.
 pub(super) fn lengths(partitions: Option<&Partitions>) -> [usize; 3] {
@@ -34,11 +34,15 @@ pub(super) fn lengths(partitions: Option<&Partitions>) -> [usize; 3] {
 }
 
 pub(super) fn write<W: Write>(partitions: &Partitions, writer: &mut SectionWriter<W>) -> io::Result<()> {
-    let Reach { few, many, among } = partitions.reach;
+    let Reach { few, many, among, added } = partitions.reach;
+    // Empty lists may have been dropped since.
+    let lists = partitions.len() as u32;
+    let within = |ranks: [u32; TARGETS.len()]| ranks.map(|rank| if rank == u32::MAX { rank } else { rank.min(lists) });
+    let (few, many) = (within(few), within(many));
     let counts = [partitions.len(), partitions.assigned(), partitions.fitted, partitions.surveyed];
     let counts = counts.map(|count| count as u32);
     writer.section(PROBE, |out| {
-        [&counts[..], &[among], &few, &many]
+        [&counts[..], &[among, added.min(lists)], &few, &many]
             .into_iter()
             .try_for_each(|values| out.write_all(bytemuck::cast_slice(values)))
     })?;
@@ -61,8 +65,8 @@ pub(super) fn read(
     }
     let values: Vec<u32> = reader.read_vec(PROBE, PROBE_LEN as u64)?;
     let counts: [usize; COUNTS] = std::array::from_fn(|at| values[at] as usize);
-    let [lists, assigned, fitted, surveyed, among] = counts;
-    if lists == 0 || assigned > slots || fitted.max(surveyed).max(among) > assigned {
+    let [lists, assigned, fitted, surveyed, among, added] = counts;
+    if lists == 0 || assigned > slots || fitted.max(surveyed).max(among) > assigned || added > lists {
         return wrong(PROBE, format!("counts {counts:?} of {slots} slots"));
     }
     let of_lists = |rank: &u32| *rank == u32::MAX || (1..=lists as u32).contains(rank);
@@ -74,6 +78,7 @@ pub(super) fn read(
         few: std::array::from_fn(|target| ranks[target]),
         many: std::array::from_fn(|target| ranks[TARGETS.len() + target]),
         among: values[4],
+        added: values[5],
     };
     let Some(count) = (lists as u64).checked_mul(options.dim as u64) else { return wrong(PROBE, "number of lists") };
     let centroids: Vec<f32> = reader.read_vec(CENTROIDS, count)?;

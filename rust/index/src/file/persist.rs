@@ -219,8 +219,9 @@ fn read<R: Read>(mut reader: SectionReader<R>, keep: Keep<'_>) -> Result<(Option
     if meta.are_forgotten {
         reader.read_into(VECTORS, &mut [])?;
     } else {
-        // Where few vectors have no codes yet, all that there is must be in memory.
-        let file = keep.file.filter(|_| options.raw == Raw::Disk || meta.coding != UNTRAINED);
+        // What is kept without full vectors must be in memory: a copy, or the few that have no codes.
+        let are_replaced = options.keeps_nothing() || options.kept() != meta.options.dtype;
+        let file = keep.file.filter(|_| options.raw == Raw::Disk || (are_replaced && meta.coding != UNTRAINED));
         state.rows = read_rows(&mut reader, &meta.options, meta.slots, file)?;
     }
     state.coding = read_coding(&mut reader, &meta)?;

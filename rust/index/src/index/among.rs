@@ -63,6 +63,6 @@ impl Index {
         let watch = state.rows.watch();
         search.one(&direction, &mut Memory::default(), &mut hits, work)?;
         watch.check()?;
-        Ok(Some((matches(k, &hits, true), version)))
+        Ok(Some((matches(k, &hits, !state.rows.are_coded()), version)))
     }
 }

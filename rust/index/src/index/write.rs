@@ -181,10 +181,11 @@ impl Index {
         if next.ids.len() == 0 {
             next = next.emptied(&self.options);
         }
-        next.forget_full(&self.options);
         if result.is_ok() {
             next.shrink();
         }
+        // After that, so that both share the codes.
+        next.forget_full(&self.options);
         self.publish(next);
         self.free_idle();
         give_back();

@@ -96,9 +96,10 @@ impl Divide<'_> {
                 }
             }
         }
+        let added = lists.len().saturating_sub(partitions.lists.len()) as u32;
+        partitions.reach.added = partitions.reach.added.saturating_add(added);
         partitions.lists = lists;
         partitions.centroids = Arc::new(Centroids::new(values, dim, self.rows.metric()));
-        partitions.surveyed = 0;
         Ok(())
     }
 }

@@ -34,7 +34,7 @@ pub(crate) struct Partitions {
     assigned: usize,
     /// Number of slots when the centroids were fitted.
     pub(crate) fitted: usize,
-    /// Number of slots in lists when [`Self::reach`] was measured; 0 if lists were divided since.
+    /// Number of slots in lists when [`Self::reach`] was measured; 0 if it was not.
     pub(crate) surveyed: usize,
     /// How many lists hold the true neighbours.
     pub(crate) reach: Reach,

@@ -21,12 +21,14 @@ pub(crate) struct Reach {
     pub(crate) many: [u32; TARGETS.len()],
     /// Number of living vectors when this was measured.
     pub(crate) among: u32,
+    /// Lists that divisions have added since. Each can push a neighbour one list further.
+    pub(crate) added: u32,
 }
 
 impl Default for Reach {
     /// All lists: nothing was measured.
     fn default() -> Self {
-        Self { few: [u32::MAX; TARGETS.len()], many: [u32::MAX; TARGETS.len()], among: 0 }
+        Self { few: [u32::MAX; TARGETS.len()], many: [u32::MAX; TARGETS.len()], among: 0, added: 0 }
     }
 }
 
@@ -56,7 +58,7 @@ impl Reach {
             0.0..=1.0 => few * (many / few.max(1.0)).max(1.0).powf(share),
             _ => many.max(few) * k / MANY as f64,
         };
-        (measured * MARGIN + BEYOND).ceil() as usize
+        (measured * MARGIN + BEYOND).ceil() as usize + self.added as usize
     }
 }
 
@@ -73,9 +75,10 @@ mod tests {
 
     #[test]
     fn more_neighbours_are_in_more_lists() {
-        let reach = Reach { few: [8; 5], many: [32; 5], among: 1000 };
+        let reach = Reach { few: [8; 5], many: [32; 5], among: 1000, added: 0 };
         assert_eq!([1, 10, 31, 100, 200].map(|k| reach.lists(1, k, 1000)), [11, 11, 21, 41, 81]);
         assert_eq!([2000, 500, 100, 10].map(|available| reach.lists(1, 10, available)), [11, 17, 41, 401]);
+        assert_eq!(Reach { added: 3, ..reach }.lists(1, 10, 1000), 14);
         assert!(Reach::default().lists(0, 10, 1000) > u32::MAX as usize);
     }
 }

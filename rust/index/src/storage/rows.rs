@@ -304,6 +304,7 @@ impl Rows {
             }
             Values::Coded(coded) => {
                 let held = coded.row(slot, self.norm_of(slot));
+                assert_eq!(held.len(), self.dim, "length of the decoded row");
                 let (query, row) = (query.as_ptr(), held.as_ptr());
                 // SAFETY: query and row hold `dim` values each; the caller promises the instruction
                 // set.
@@ -354,6 +355,17 @@ impl Rows {
             Metric::Dot => 0.0 - sum,
             // Rounding may make the cosine of equal directions slightly larger than 1.
             Metric::Cosine => (1.0 - sum * self.inverse_norm(slot)).max(0.0),
+        }
+    }
+
+    /// Return the largest distance from a query (of unit length under cosine) that may be equal to
+    /// this one but for rounding.
+    pub(crate) fn tied(&self, query: &[f32], distance: f32) -> f32 {
+        const ROUNDING: f32 = 1e-6;
+        match self.metric {
+            Metric::L2 => distance * (1.0 + ROUNDING),
+            Metric::Cosine => distance + ROUNDING,
+            Metric::Dot => distance + ROUNDING * (norm(query) * self.norms.1) as f32,
         }
     }
 

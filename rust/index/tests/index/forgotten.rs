@@ -222,6 +222,7 @@ fn candidates_are_compared_in_half_precision() {
             assert!(pairs.filter(|(a, b)| (*a - *b).abs() < 0.01 * (1.0 + b.abs())).count() > 180);
             let loaded = Index::load(saved(&index).path(), raw, Rerank::Half).unwrap();
             assert_same(&index, &loaded);
+            assert_eq!(loaded.stats().disk_bytes > 0, raw == Raw::Disk);
             let from_full = Index::load(saved(&full).path(), raw, Rerank::Half).unwrap();
             assert_eq!((from_full.len(), from_full.raw()), (ROWS, raw));
             let same = search(&from_full, &queries(), &settings(10));
@@ -246,6 +247,9 @@ fn what_cannot_be_made() {
     // Where 4 bits do not rank well, 8 must do.
     let index = built(Options { dim: 2, ..auto }, &clustered(3000, 2, 9, 1));
     assert_eq!((index.stats().storage.as_ref(), index.stats().bytes[0]), ("sq8", ("vectors", 0)));
+    let half = built(Options { rerank: Rerank::Half, ..index.options().clone() }, &clustered(3000, 2, 9, 1));
+    assert_eq!((half.stats().storage.as_ref(), half.stats().bytes[0].1 > 0), ("sq8", true));
+    assert_same(&half, &Index::load(saved(&half).path(), Raw::Nothing, Rerank::Half).unwrap());
     let compared = saved(&built(small(Metric::L2, "f32"), &vectors()[..2000 * DIM]));
     let loaded = Index::load(compared.path(), Raw::Nothing, Rerank::Full);
     assert!(matches!(loaded, Err(LoadError::Compared { raw: "none" })));

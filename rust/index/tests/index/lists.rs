@@ -67,6 +67,30 @@ fn recall_is_kept_for_any_data() {
     }
 }
 
+/// A power of two changes no digit, so the answers must not change either.
+#[test]
+fn small_vectors_have_the_same_promise() {
+    let vectors = clustered(ROWS, DIM, 200, 1);
+    let small: Vec<f32> = vectors.iter().map(|value| value / 8192.0).collect();
+    for metric in [Metric::Dot, Metric::L2] {
+        let [large, small] = [&vectors, &small].map(|vectors| {
+            let (index, queries) = held_out(of_lists(DIM, metric), vectors);
+            [0.9, 0.95, 0.99].map(|recall| search(&index, &queries, &settings(10, recall)).ids)
+        });
+        assert!(large == small, "{metric:?}");
+    }
+}
+
+/// The lists of what is left are measured anew.
+#[test]
+fn a_recall_is_kept_once_the_crowd_is_gone() {
+    let (crowd, spread) = (clustered(9 * ROWS / 10, DIM, 20, 1), Random(2).normals(ROWS / 2 * DIM));
+    let index = built(of_lists(DIM, Metric::L2), &[crowd.clone(), spread.clone()].concat());
+    index.delete(&(0..(crowd.len() / DIM) as u64).collect::<Vec<u64>>());
+    optimize(&index);
+    keeps_its_promises(&index, &spread[..100 * DIM]);
+}
+
 #[test]
 fn recall_is_kept_as_an_index_grows_and_changes() {
     let vectors = clustered(ROWS, DIM, 200, 1);
