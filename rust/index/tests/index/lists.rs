@@ -257,8 +257,9 @@ fn lists_that_no_index_would_write() {
         ("fitted", 8, &[assigned + 1, u32::MAX]),
         ("surveyed", 12, &[assigned + 1, u32::MAX]),
         ("living", 16, &[assigned + 1, u32::MAX]),
-        ("a rank", 20, &[0, lists + 1, u32::MAX - 1]),
-        ("the last rank", 56, &[0, lists + 1]),
+        ("added", 20, &[lists + 1, u32::MAX]),
+        ("a rank", 24, &[0, lists + 1, u32::MAX - 1]),
+        ("the last rank", 60, &[0, lists + 1]),
     ] {
         for value in values {
             refused(&format!("{value} {what}"), &|file| file.patch(*b"prob", at, &value.to_le_bytes()));
