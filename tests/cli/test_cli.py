@@ -150,6 +150,16 @@ def test_bench_leaves_its_own_queries_out_of_the_index(run: Run, files: dict[str
     assert (found["queries"], found["index"]["stats"]["len"]) == (30, 270)
 
 
+@pytest.mark.parametrize("options", [["--raw", "none"], ["--rerank", "none"]])
+def test_bench_compares_codes_with_full_vectors(run: Run, options: list[str]) -> None:
+    """Codes of one bit say little, and must not be the measure of themselves."""
+    vectors = np.random.default_rng(0).normal(size=(3000, 16)).astype(np.float32)
+    np.save("many.npy", vectors)
+    found = document(run("bench", "many.npy", "--storage", "rabitq1", "--kind", "flat", "--json", *options))
+    assert found["index"]["storage"] == "rabitq1"
+    assert found["curve"][-1]["recall"] < 0.7
+
+
 def test_bench_prints_a_table(run: Run, files: dict[str, np.ndarray]) -> None:
     code, out, err = run("bench", "vectors.npy", "queries.npy", "-k", "400")
     assert (code, err) == (0, "")
