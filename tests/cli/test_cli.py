@@ -156,7 +156,7 @@ def test_bench_compares_codes_with_full_vectors(run: Run, options: list[str]) ->
     vectors = np.random.default_rng(0).normal(size=(3000, 16)).astype(np.float32)
     np.save("many.npy", vectors)
     found = document(run("bench", "many.npy", "--storage", "rabitq1", "--kind", "flat", "--json", *options))
-    assert found["index"]["storage"] == "rabitq1"
+    assert found["index"]["stats"]["storage"] == "rabitq1"
     assert found["curve"][-1]["recall"] < 0.7
 
 
