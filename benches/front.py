@@ -21,6 +21,7 @@ Panel = tuple[str, dict[str, list[Point]]]
 """The name of a data set, and the front of each engine."""
 
 MARKERS = "osD^vPX*<>hp"
+COLORS = [*(f"C{number}" for number in range(10)), "black", "tomato"]
 
 
 def front(points: list[Point]) -> list[Point]:
@@ -72,7 +73,7 @@ def look(number: int, engine: str) -> dict[str, Any]:
     """Return the color and marker of an engine; those of tiercel stand out."""
     ours = engine.startswith("tiercel")
     return {
-        "color": f"C{number % 10}",
+        "color": COLORS[number % len(COLORS)],
         "marker": MARKERS[number % len(MARKERS)],
         "markersize": 6 if ours else 4,
         "linewidth": 2.5 if ours else 1.2,
