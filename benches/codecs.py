@@ -9,7 +9,6 @@ kinds, on the same data.
 """
 
 import argparse
-import json
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 from engines import K, Vectors
 from ground_truth import Ids, recall, true_nearest
-from report import Row, table
+from report import Row, earlier, gathered, table
 from scale import figure
 from workload import unit
 
@@ -148,15 +147,7 @@ def main() -> None:
     given = parser().parse_args()
     if given.plot:
         check_plot(str(given.plot))
-    if given.earlier:
-        seen = [json.loads(line) for line in given.earlier.read_text(encoding="utf-8").splitlines()]
-    else:
-        seen = []
-        for one in rows(given):
-            seen.append(one)
-            if given.out:
-                with given.out.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(one) + "\n")
+    seen = earlier(given.earlier) if given.earlier else gathered(rows(given), given.out)
     print("\n".join(table(seen, COLUMNS)))
     if given.plot:
         draw(seen, given.plot)

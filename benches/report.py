@@ -173,6 +173,22 @@ def table(rows: list[Row], columns: list[Column]) -> Iterable[str]:
         yield "| " + " | ".join(cell(row) for _, cell in columns) + " |"
 
 
+def gathered(rows: Iterable[Row], out: Path | None) -> list[Row]:
+    """Return the rows of a run. Add each to a file once it is measured, so that a stop loses only one."""
+    seen: list[Row] = []
+    for row in rows:
+        seen.append(row)
+        if out:
+            with out.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+    return seen
+
+
+def earlier(path: Path) -> list[Row]:
+    """Return the rows that earlier runs added to a file."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
 def machine(run: Row) -> str:
     about = run["machine_info"]
     cores = about["hardware"]["cores"]

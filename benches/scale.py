@@ -12,7 +12,6 @@ size.
 """
 
 import argparse
-import json
 import multiprocessing
 import time
 from collections.abc import Iterable
@@ -24,7 +23,7 @@ from typing import Any
 import numpy as np
 from engines import BUILD_THREADS, K, Vectors
 from ground_truth import Ids, pieces, recall, true_nearest
-from report import Column, Row, table
+from report import Column, Row, earlier, gathered, table
 from resident import status
 from scale_plot import draw
 from workload import smallest_ef_search
@@ -187,15 +186,7 @@ def main() -> None:
     given = parser().parse_args()
     if given.plot:
         check_plot(str(given.plot))
-    measured: list[Row] = []
-    if given.earlier:
-        measured = [json.loads(line) for line in given.earlier.read_text(encoding="utf-8").splitlines()]
-    else:
-        for row in rows(given):
-            measured.append(row)
-            if given.out:
-                with given.out.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(row) + "\n")
+    measured = earlier(given.earlier) if given.earlier else gathered(rows(given), given.out)
     print("\n".join(table(measured, COLUMNS)))
     if given.plot:
         draw(measured, given.plot)

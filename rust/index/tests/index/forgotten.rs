@@ -99,7 +99,7 @@ fn coarse_codes_are_linked_by_full_vectors_while_these_are_there() {
     for storage in ["rabitq1", "pq12x8"] {
         let index = built(forgetful(Metric::L2, storage), &vectors[..8600 * DIM]);
         assert!(index.stats().graph_recall > Some(0.5), "{storage}");
-        // Those that come later are compared with what is left.
+        // Vectors that are added later are compared with what the codes of the others stand for.
         add(&index, &vectors[8600 * DIM..], None);
         let found = search(&index, &vectors[(ROWS - 9) * DIM..], &settings(5));
         assert!(found.counts.iter().all(|count| *count == 5), "{storage}");
