@@ -12,6 +12,7 @@ use crate::storage::any_space::AnySpace;
 use crate::storage::bitset::Bitset;
 use crate::storage::check::check_rows;
 use crate::storage::codes::Codes;
+use crate::storage::efforts::Efforts;
 use crate::storage::ids::Ids;
 use crate::storage::ranks::Ranks;
 use crate::storage::rows::Rows;
@@ -56,6 +57,8 @@ pub(crate) struct State {
     pub(crate) partitions: Option<Arc<Partitions>>,
     /// Share of true neighbours that walks found at the last survey with enough living vectors.
     pub(crate) graph_recall: f32,
+    /// What walks needed to reach each target recall, at that survey.
+    pub(crate) efforts: Efforts,
     /// Number of slots in the graph at that survey; 0 if the codec was fitted since.
     pub(crate) surveyed: usize,
     pub(crate) build_seconds: f64,
@@ -102,6 +105,7 @@ impl State {
             graph: Arc::new(Graph::new(options.m, options.seed)),
             partitions: None,
             graph_recall: 1.0,
+            efforts: Efforts::USUAL,
             surveyed: 0,
             build_seconds: 0.0,
             choice: None,

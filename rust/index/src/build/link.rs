@@ -54,7 +54,8 @@ impl Linker<'_> {
     }
 
     fn link_graph(&mut self) -> Result<(), Interrupted> {
-        let total = self.state.slots() - self.state.graph.len();
+        let before = self.state.graph.len();
+        let total = self.state.slots() - before;
         let mut done = 0;
         while done < total {
             (self.work.progress)(done, total);
@@ -64,6 +65,11 @@ impl Linker<'_> {
                 state.graph.plan(&state.rows, state.linking_space(), level, count, options.ef_construction, work)?;
             Arc::make_mut(&mut self.state.graph).commit(plan);
             done += count;
+        }
+        for targets in self.state.graph.mutual_parts(before) {
+            let Linker { level, ref state, work, .. } = *self;
+            let plan = state.graph.plan_mutual(&state.rows, state.linking_space(), level, before, targets, work)?;
+            Arc::make_mut(&mut self.state.graph).commit(plan);
         }
         if self.is_survey_due() {
             self.survey()?;

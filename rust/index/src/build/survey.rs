@@ -10,9 +10,11 @@ use crate::search::allowed::Allowed;
 use crate::search::best::Best;
 use crate::search::query::{Hit, Memory, NO_HIT, Search, Strategy, walked};
 use crate::search::recall::ef_for;
+use crate::storage::efforts::Efforts;
+use crate::storage::ranks::TARGETS;
 
 /// Vectors of the index to search for.
-const ASKED: usize = 64;
+const ASKED: usize = 128;
 
 /// Neighbours of each vector, and candidates of the walk that looks for them. A search asks for one
 /// more, since a vector finds itself, which does not count.
@@ -34,7 +36,10 @@ impl Linker<'_> {
     /// Survey the graph: make every vector reachable, and measure what walks find.
     pub(crate) fn survey(&mut self) -> Result<(), Interrupted> {
         self.reach()?;
-        (self.state.graph_recall, self.state.surveyed) = (self.measure()?, self.state.graph.len());
+        if let Some((recall, efforts)) = self.measure()? {
+            (self.state.graph_recall, self.state.efforts) = (recall, efforts);
+        }
+        self.state.surveyed = self.state.graph.len();
         Ok(())
     }
 
@@ -48,55 +53,78 @@ impl Linker<'_> {
         Ok(())
     }
 
-    /// Measure the recall of walks against exact search, among the living vectors alone: a replaced
-    /// vector has the id of its successor, and often its values. Keep the last measurement while so
-    /// few vectors live that a search for any recall scans: the walk would keep more candidates the
-    /// fewer live, and take time by their square.
-    fn measure(&self) -> Result<f32, Interrupted> {
+    /// Measure the recall of walks against exact search, and what they need to reach each target,
+    /// among the living vectors alone: a replaced vector has the id of its successor, and often its
+    /// values. Measure nothing while so few vectors live that a search for any recall scans: the walk
+    /// would keep more candidates the fewer live, and take time by their square.
+    fn measure(&self) -> Result<Option<(f32, Efforts)>, Interrupted> {
         let state = &*self.state;
-        let allowed = Allowed::of(state, None);
-        let (linked, live) = (state.graph.len(), allowed.count(state.slots()));
-        let least = ef_for(Some(0.0), 1, &state.ranks(), state.slots()).unwrap_or(EF);
-        if walked(least, state.slots(), live).is_none() {
-            return Ok(state.graph_recall);
+        let live = Allowed::of(state, None).count(state.slots());
+        let ef = |recall, efforts: &Efforts| ef_for(recall, K, efforts, &state.ranks(), state.slots()).unwrap_or(EF);
+        if walked(ef(Some(0.0), &Efforts::USUAL), state.slots(), live).is_none() {
+            return Ok(None);
         }
-        let living: Vec<usize> = (0..linked).filter(|slot| allowed.contains(*slot)).collect();
-        let dim = self.options.dim;
+        let Sample { own, queries, truth } = self.sample()?;
+        let (count, dim) = (own.len(), self.options.dim);
+        let tied = |at: usize, farthest| state.rows.tied(&queries[at * dim..][..dim], farthest);
+        let recall_by = |ef: usize| {
+            let mut walked = vec![NO_HIT; count * ASKED_FOR];
+            // As in a search, dead nodes on the way take places.
+            let strategy = Strategy::Walk { ef: ((ef + 1) * state.slots()).div_ceil(live) };
+            self.work.fill(&mut walked, ASKED_FOR, 4, Memory::default, |memory, item, out| {
+                // `work` itself reports an interruption.
+                let _ = self.search(strategy).one(&queries[item * dim..][..dim], memory, out, self.work);
+            })?;
+            Ok(recall(&own, &truth, &walked, tied))
+        };
+        let efforts = Efforts::search(|efforts, target| {
+            let ef = ef(Some(TARGETS[target]), efforts);
+            // Vectors of the index are found more easily than others, since the graph was built by
+            // walks to them, so they may miss half of what others may. Of so few neighbours, one may
+            // be missed for any target.
+            let least = (1.0 + TARGETS[target]) / 2.0 - 1.0 / (count * K) as f32;
+            Ok(walked(ef, state.slots(), live).is_some() && recall_by(ef)? >= least)
+        })?;
+        let ef = EF + state.ranks().beyond(0, ASKED_FOR, state.slots());
+        Ok(Some((recall_by(ef)?, efforts)))
+    }
+
+    /// Take vectors of the index, and find the nearest of each exactly.
+    fn sample(&self) -> Result<Sample, Interrupted> {
+        let (state, dim) = (&*self.state, self.options.dim);
+        let allowed = Allowed::of(state, None);
+        let living: Vec<usize> = (0..state.graph.len()).filter(|slot| allowed.contains(*slot)).collect();
         let (mut own, mut queries, mut row) = (Vec::new(), Vec::new(), Vec::new());
         for slot in living.iter().copied().step_by(living.len().div_ceil(ASKED)) {
             state.rows.direction(slot, &mut row);
             queries.extend_from_slice(&row);
             own.push(state.ids.id(slot));
         }
-        let count = queries.len() / dim;
-        let budget = Budget::default();
-        let search = |strategy| Search {
-            state,
-            level: self.level,
-            k: ASKED_FOR,
-            strategy,
-            allowed,
-            rerank: Rerank::Full,
-            budget,
-        };
+        let count = own.len();
         let part = count.div_ceil(self.work.threads());
         let mut truth = vec![NO_HIT; count * ASKED_FOR];
         self.work.fill(&mut truth, ASKED_FOR * part, 1, Vec::<Best>::new, |best, item, out| {
             best.resize_with(out.len() / ASKED_FOR, Best::default);
             let some = &queries[item * part * dim..][..out.len() / ASKED_FOR * dim];
             // `work` itself reports an interruption.
-            let _ = search(Strategy::Exact).exact(some, best, out, self.work);
+            let _ = self.search(Strategy::Exact).exact(some, best, out, self.work);
         })?;
-        let mut walked = vec![NO_HIT; count * ASKED_FOR];
-        // As in a search, dead nodes on the way take places.
-        let ef = EF + state.ranks().beyond(0, ASKED_FOR, state.slots());
-        let strategy = Strategy::Walk { ef: (ef * state.slots()).div_ceil(live) };
-        self.work.fill(&mut walked, ASKED_FOR, 4, Memory::default, |memory, item, out| {
-            let _ = search(strategy).one(&queries[item * dim..][..dim], memory, out, self.work);
-        })?;
-        let tied = |at: usize, farthest| state.rows.tied(&queries[at * dim..][..dim], farthest);
-        Ok(recall(&own, &truth, &walked, tied))
+        Ok(Sample { own, queries, truth })
     }
+
+    fn search(&self, strategy: Strategy) -> Search<'_> {
+        let state = &*self.state;
+        let (allowed, budget) = (Allowed::of(state, None), Budget::default());
+        Search { state, level: self.level, k: ASKED_FOR, strategy, allowed, rerank: Rerank::Full, budget }
+    }
+}
+
+/// Vectors of an index, and the nearest of each.
+struct Sample {
+    /// Their ids.
+    own: Vec<u64>,
+    queries: Vec<f32>,
+    truth: Vec<Hit>,
 }
 
 /// Return the share of true neighbours for which walks found one as near. The vectors themselves do

@@ -1,6 +1,7 @@
 //! The file of an index: checksummed [sections](tiercel_container::SectionReader), written and read
 //! as streams. `docs/reference/format-index.md` describes it.
 
+mod efforts;
 mod meta;
 mod norms;
 mod partitions;

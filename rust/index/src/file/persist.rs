@@ -12,6 +12,7 @@ use tiercel_container::{
 use tiercel_quant::{Parameters, ParametersError, Rotation};
 use tiercel_simd::{Chunked, Level};
 
+use super::efforts::{self, EFFORTS};
 use super::meta::{META, META_LEN, Meta, RAW, UNTRAINED, wrong};
 use super::norms::{NORMS, norms_len, read_norms, write_norms};
 use super::partitions::{self, CENTROIDS, LISTS, PROBE};
@@ -50,13 +51,13 @@ const PARTS: Tag = *b"part";
 /// How the nearest vectors are found, if not by walking through a graph. Early versions did not write
 /// it, and skip it.
 const HOW: Tag = *b"kind";
-const TAGS: [Tag; 17] = [
+const TAGS: [Tag; 18] = [
     META, PARTS, LEVELS, IDS, DEAD, VECTORS, CODEC, CODES, BASE, UPPER, LAST, RANKS, HOW, PROBE, CENTROIDS, LISTS,
-    NORMS,
+    NORMS, EFFORTS,
 ];
 
 /// Sections that are only in files of some indexes.
-const SOMETIMES: [Tag; 6] = [PARTS, HOW, PROBE, CENTROIDS, LISTS, NORMS];
+const SOMETIMES: [Tag; 7] = [PARTS, HOW, PROBE, CENTROIDS, LISTS, NORMS, EFFORTS];
 
 /// Return the number of a kind in [`HOW`], if it is written.
 const fn number_of(kind: How) -> Option<u64> {
@@ -104,6 +105,7 @@ fn lengths(options: &Options, state: &State) -> Vec<(Tag, u64)> {
         centroids,
         lists,
         norms_len(&state.rows),
+        efforts::length(&state.efforts),
     ];
     let all = TAGS.iter().zip(lengths).map(|(tag, len)| (*tag, len as u64));
     all.filter(|(tag, len)| !SOMETIMES.contains(tag) || *len > 0).collect()
@@ -156,6 +158,9 @@ fn write<W: Write>(options: &Options, state: &State, out: W) -> io::Result<W> {
     }
     if norms_len(&state.rows) > 0 {
         writer.section(NORMS, |out| write_norms(&state.rows, out))?;
+    }
+    if efforts::length(&state.efforts) > 0 {
+        writer.section(EFFORTS, |out| efforts::write(&state.efforts, out))?;
     }
     writer.finish()
 }
@@ -245,6 +250,7 @@ fn read<R: Read>(mut reader: SectionReader<R>, keep: Keep<'_>) -> Result<(Option
     if meta.are_forgotten {
         read_norms(&mut reader, &options, meta.slots, &mut state.rows)?;
     }
+    state.efforts = efforts::read(&mut reader)?;
     reader.finish()?;
     state.fill_halves(&options)?;
     if options.kept() != meta.options.dtype {

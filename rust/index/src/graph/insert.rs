@@ -8,7 +8,7 @@
 use tiercel_simd::{Isa, Level};
 
 use super::layers::{Graph, Layer, NONE, filled};
-use super::select::Selection;
+use super::select::{Rounds, Selection};
 use super::walk::{Effort, Scratch, descend, prefetch_row, walk};
 use crate::budget::Meter;
 use crate::errors::Interrupted;
@@ -30,7 +30,7 @@ const CHUNK: usize = 16;
 
 /// The new rows of one level, which [`Graph::commit`] writes.
 #[derive(Default)]
-struct LayerPlan {
+pub(super) struct LayerPlan {
     /// Slots new in this level.
     members: Vec<u32>,
     /// Their numbers in the level below; empty at level 0.
@@ -40,14 +40,14 @@ struct LayerPlan {
     /// Number of diverse neighbours at the head of each new row.
     diverse: Vec<u32>,
     /// Nodes whose rows change, in order.
-    targets: Vec<u32>,
+    pub(super) targets: Vec<u32>,
     /// Their rows, `stride` values each.
     rows: Vec<u32>,
 }
 
 /// The changes that a batch will make.
 pub(crate) struct BatchPlan {
-    layers: Vec<LayerPlan>,
+    pub(super) layers: Vec<LayerPlan>,
 }
 
 impl Graph {
@@ -131,12 +131,12 @@ impl Graph {
 
 /// The current graph, and the levels that the batch adds.
 #[derive(Clone, Copy)]
-struct Context<'a> {
-    graph: &'a Graph,
-    rows: &'a Rows,
-    space: AnySpace<'a>,
-    empty: &'a [Layer],
-    effort: Effort,
+pub(super) struct Context<'a> {
+    pub(super) graph: &'a Graph,
+    pub(super) rows: &'a Rows,
+    pub(super) space: AnySpace<'a>,
+    pub(super) empty: &'a [Layer],
+    pub(super) effort: Effort,
 }
 
 /// Memory that a thread reuses from one vector to the next.
@@ -193,6 +193,20 @@ impl Context<'_> {
             let source = (layer.len() + node) as u32;
             edges.extend(row.iter().take(plan.diverse[node] as usize).map(|target| (*target, source)));
         }
+        self.merge(at, plan, edges, Rounds::Strict, level, work)
+    }
+
+    /// Merge links, by target and source, into the rows of their targets.
+    pub(super) fn merge(
+        &self,
+        at: usize,
+        plan: &mut LayerPlan,
+        mut edges: Vec<(u32, u32)>,
+        rounds: Rounds,
+        level: Level,
+        work: &Work<'_>,
+    ) -> Result<(), Interrupted> {
+        let layer = self.layer(at);
         edges.sort_unstable();
         let groups: Vec<&[(u32, u32)]> = edges.chunk_by(|a, b| a.0 == b.0).collect();
         plan.targets = groups.iter().map(|group| group[0].0).collect();
@@ -201,7 +215,7 @@ impl Context<'_> {
         work.fill(&mut rows, layer.stride(), CHUNK, Workspace::default, |workspace, item, out| {
             let coming = &groups[item + 1..groups.len().min(item + 3)];
             let edges = groups[item];
-            self.space.run(level, Merge { layer, members, forward, edges, coming, workspace, out });
+            self.space.run(level, Merge { layer, members, forward, edges, coming, rounds, workspace, out });
         })?;
         plan.rows = rows;
         Ok(())
@@ -272,7 +286,7 @@ impl SpaceLoop for Forward<'_> {
                     scratch.pool.entries().iter().map(|entry| (S::distance(query, key_of(*entry)), slot_of(*entry))),
                 );
                 let slot_of = |node| slot_in(layer, members[at], node);
-                diverse[0] = selection.choose::<I, S>(layer.degree, space, slot_of) as u32;
+                diverse[0] = selection.choose::<I, S>(layer.degree, Rounds::Relaxed, space, slot_of) as u32;
                 row[..selection.chosen.len()].copy_from_slice(&selection.chosen);
             }
         }
@@ -297,6 +311,7 @@ struct Merge<'a> {
     edges: &'a [(u32, u32)],
     /// The edges of the next targets, whose memory is prefetched meanwhile.
     coming: &'a [&'a [(u32, u32)]],
+    rounds: Rounds,
     workspace: &'a mut Workspace,
     out: &'a mut [u32],
 }
@@ -307,7 +322,7 @@ impl SpaceLoop for Merge<'_> {
 
     #[inline(always)]
     fn run<I: Isa, S: Space>(self, space: S) {
-        let Self { layer, members, forward, edges, coming, workspace, out } = self;
+        let Self { layer, members, forward, edges, coming, rounds, workspace, out } = self;
         let Prepared { query, selection } = workspace.prepared.get::<Prepared<S::Query>>();
         let target = edges[0].0;
         let row_of = |target: u32| match (target as usize).checked_sub(layer.len()) {
@@ -350,7 +365,7 @@ impl SpaceLoop for Merge<'_> {
                 *distance = S::distance(query, space.key::<I>(query, slot_of(*node)));
             }
             selection.candidates.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-            selection.choose::<I, S>(layer.degree, space, slot_of);
+            selection.choose::<I, S>(layer.degree, rounds, space, slot_of);
         }
         out[..selection.chosen.len()].copy_from_slice(&selection.chosen);
     }

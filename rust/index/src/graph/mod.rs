@@ -2,6 +2,7 @@
 
 pub(crate) mod insert;
 pub(crate) mod layers;
+mod mutual;
 pub(crate) mod pool;
 pub(crate) mod reach;
 pub(crate) mod select;

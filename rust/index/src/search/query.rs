@@ -122,7 +122,8 @@ impl Strategy {
             let reached = reached(state, partitions, k, wanted, available);
             return reached.map_or(Self::Scan { ef: kept }, |reached| Self::Probe { ef: kept, reached });
         }
-        let walks = state.graph.len() * 2 > state.slots() && state.graph_recall >= GOOD;
+        let reach = target.is_none_or(|target| state.efforts.reach(target));
+        let walks = state.graph.len() * 2 > state.slots() && state.graph_recall >= GOOD && reach;
         match walked(ef, state.slots(), available) {
             Some(ef) if walks => Self::Walk { ef },
             _ => Self::Scan { ef: kept },

@@ -7,6 +7,7 @@ pub(crate) mod check;
 pub(crate) mod coarse;
 mod coded;
 pub(crate) mod codes;
+pub(crate) mod efforts;
 mod filed;
 pub(crate) mod ids;
 pub(crate) mod on_disk;

@@ -1,14 +1,17 @@
 //! The graph is surveyed and the codec checked as the index grows, whether it was saved and loaded
 //! in between or not.
 
-use tiercel_index::{CodecKind, Index, Metric, Options, Storage};
+use tiercel_index::{Budget, CodecKind, Index, LoadError, Metric, Options, SearchSettings, Storage};
 
 use crate::common::container::Container;
-use crate::common::data::clustered;
-use crate::common::{FLAT, add, built, optimize, options};
+use crate::common::data::{Random, clustered};
+use crate::common::{FLAT, add, built, optimize, options, quietly};
 
 const ROWS: usize = FLAT + 108;
 const DIM: usize = 8;
+
+/// The section with what walks need.
+const WALK: [u8; 4] = *b"walk";
 
 /// Additions that are too few for a survey on their own, but not together.
 const FEW: usize = 600;
@@ -114,4 +117,33 @@ fn a_graph_with_other_codes_is_surveyed_again() {
     optimize(&index);
     assert_eq!(trained(&index) as usize, ROWS + 2 * FEW, "the codec is fitted to all");
     assert!(was_surveyed(&index));
+}
+
+#[test]
+fn a_file_keeps_how_much_walks_need() {
+    // Vectors without clusters need more candidates than usual.
+    const DIM: usize = 64;
+    let vectors = Random(3).normals((ROWS + 40) * DIM);
+    let (there, asked) = vectors.split_at(ROWS * DIM);
+    let storage = Storage::Codes(CodecKind::Sq8);
+    let index = built(Options { ef_construction: 60, storage, ..options(DIM, Metric::Cosine) }, there);
+    let settings = SearchSettings { k: 10, recall: Some(0.95), ..SearchSettings::default() };
+    let compared = |index: &Index| {
+        let found = quietly(|work| index.search_within(asked, &settings, Budget::default(), work));
+        found.expect("queries that can be searched").1.distances
+    };
+    let file = Container::of(&index.to_bytes().unwrap());
+    let needed = file.numbers(WALK);
+    assert!(needed.is_sorted() && needed[1] > 100, "percentages {needed:?}");
+    assert_eq!(compared(&Index::from_bytes(&file.seal()).expect("its own file")), compared(&index));
+    let mut early = file.clone();
+    early.remove(WALK);
+    let early = Index::from_bytes(&early.seal()).expect("a file of an early version");
+    assert!(compared(&early) < compared(&index), "it assumes the usual");
+    for wrong in [[100, 100, 100, 100, 101], [200, 150, 200, 200, 200]] {
+        let mut wrong_file = file.clone();
+        let bytes: Vec<u8> = wrong.into_iter().flat_map(u32::to_le_bytes).collect();
+        wrong_file.patch(WALK, 0, &bytes);
+        assert!(matches!(Index::from_bytes(&wrong_file.seal()), Err(LoadError::Corrupt(_))), "{wrong:?}");
+    }
 }
