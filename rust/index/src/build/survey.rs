@@ -82,7 +82,7 @@ impl Linker<'_> {
             // Vectors of the index are found more easily than others, since the graph was built by
             // walks to them, so they may miss half of what others may. Of so few neighbours, one may
             // be missed for any target.
-            let least = (1.0 + TARGETS[target]) / 2.0 - 1.0 / (count * K) as f32;
+            let least = TARGETS[target].midpoint(1.0) - 1.0 / (count * K) as f32;
             Ok(walked(ef, state.slots(), live).is_some() && recall_by(ef)? >= least)
         })?;
         let ef = EF + state.ranks().beyond(0, ASKED_FOR, state.slots());
