@@ -9,8 +9,8 @@ use crate::options::Rerank;
 use crate::search::allowed::Allowed;
 use crate::search::best::Best;
 use crate::search::query::{Hit, Memory, NO_HIT, Search, Strategy, walked};
-use crate::search::recall::ef_for;
-use crate::storage::efforts::Efforts;
+use crate::search::recall::walk_for;
+use crate::storage::efforts::{Attempt, Efforts};
 use crate::storage::ranks::TARGETS;
 
 /// Vectors of the index to search for.
@@ -60,33 +60,45 @@ impl Linker<'_> {
     fn measure(&self) -> Result<Option<(f32, Efforts)>, Interrupted> {
         let state = &*self.state;
         let live = Allowed::of(state, None).count(state.slots());
-        let ef = |recall, efforts: &Efforts| ef_for(recall, K, efforts, &state.ranks(), state.slots()).unwrap_or(EF);
-        if walked(ef(Some(0.0), &Efforts::USUAL), state.slots(), live).is_none() {
+        let least = walk_for(0, 1, &Efforts::USUAL, &state.ranks(), state.slots());
+        if walked(least, state.slots(), live).is_none() {
             return Ok(None);
         }
         let Sample { own, queries, truth } = self.sample()?;
         let (count, dim) = (own.len(), self.options.dim);
         let tied = |at: usize, farthest| state.rows.tied(&queries[at * dim..][..dim], farthest);
-        let recall_by = |ef: usize| {
-            let mut walked = vec![NO_HIT; count * ASKED_FOR];
-            // As in a search, dead nodes on the way take places.
-            let strategy = Strategy::Walk { ef: ((ef + 1) * state.slots()).div_ceil(live) };
-            self.work.fill(&mut walked, ASKED_FOR, 4, Memory::default, |memory, item, out| {
+        let recall_of = |strategy| {
+            let mut found = vec![NO_HIT; count * ASKED_FOR];
+            self.work.fill(&mut found, ASKED_FOR, 4, Memory::default, |memory, item, out| {
                 // `work` itself reports an interruption.
                 let _ = self.search(strategy).one(&queries[item * dim..][..dim], memory, out, self.work);
             })?;
-            Ok(recall(&own, &truth, &walked, tied))
+            Ok(recall(&own, &truth, &found, tied))
         };
-        let efforts = Efforts::search(|efforts, target| {
-            let ef = ef(Some(TARGETS[target]), efforts);
+        // As in a search, dead nodes on the way take places.
+        let walk = |ef: usize| Strategy::Walk { ef: ((ef + 1) * state.slots()).div_ceil(live) };
+        let kept = |target, efforts: &Efforts| walk_for(target, K, efforts, &state.ranks(), state.slots());
+        let mut efforts = Efforts::search(|efforts, target| {
+            let ef = kept(target, efforts);
+            if walked(ef, state.slots(), live).is_none() {
+                return Ok(Attempt::TooCostly);
+            }
             // Vectors of the index are found more easily than others, since the graph was built by
             // walks to them, so they may miss half of what others may. Of so few neighbours, one may
             // be missed for any target.
             let least = TARGETS[target].midpoint(1.0) - 1.0 / (count * K) as f32;
-            Ok(walked(ef, state.slots(), live).is_some() && recall_by(ef)? >= least)
+            Ok(if recall_of(walk(ef))? >= least { Attempt::Enough } else { Attempt::TooFew })
         })?;
+        if let Some(target) = efforts.first_missed() {
+            let scan = Strategy::Scan { ef: kept(target, &Efforts::USUAL) + 1 };
+            let missed = 1.0 - recall_of(walk(kept(target, &efforts)))?;
+            // Where codes are the limit, a scan of them finds no more than the widest walk.
+            if (1.0 - recall_of(scan)?) * 2.0 > missed {
+                efforts = efforts.walk_anyway();
+            }
+        }
         let ef = EF + state.ranks().beyond(0, ASKED_FOR, state.slots());
-        Ok(Some((recall_by(ef)?, efforts)))
+        Ok(Some((recall_of(walk(ef))?, efforts)))
     }
 
     /// Take vectors of the index, and find the nearest of each exactly.

@@ -105,7 +105,7 @@ fn lengths(options: &Options, state: &State) -> Vec<(Tag, u64)> {
         centroids,
         lists,
         norms_len(&state.rows),
-        efforts::length(&state.efforts),
+        efforts::length(state),
     ];
     let all = TAGS.iter().zip(lengths).map(|(tag, len)| (*tag, len as u64));
     all.filter(|(tag, len)| !SOMETIMES.contains(tag) || *len > 0).collect()
@@ -159,7 +159,7 @@ fn write<W: Write>(options: &Options, state: &State, out: W) -> io::Result<W> {
     if norms_len(&state.rows) > 0 {
         writer.section(NORMS, |out| write_norms(&state.rows, out))?;
     }
-    if efforts::length(&state.efforts) > 0 {
+    if efforts::length(state) > 0 {
         writer.section(EFFORTS, |out| efforts::write(&state.efforts, out))?;
     }
     writer.finish()
@@ -250,7 +250,7 @@ fn read<R: Read>(mut reader: SectionReader<R>, keep: Keep<'_>) -> Result<(Option
     if meta.are_forgotten {
         read_norms(&mut reader, &options, meta.slots, &mut state.rows)?;
     }
-    state.efforts = efforts::read(&mut reader)?;
+    efforts::read(&mut reader, &mut state)?;
     reader.finish()?;
     state.fill_halves(&options)?;
     if options.kept() != meta.options.dtype {

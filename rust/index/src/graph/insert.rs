@@ -196,7 +196,8 @@ impl Context<'_> {
         self.merge(at, plan, edges, Rounds::Strict, level, work)
     }
 
-    /// Merge links, by target and source, into the rows of their targets.
+    /// Merge links, by target and source, into the rows of their targets. The caller has checked that
+    /// every slot of the graph and of the batch is one of the space.
     pub(super) fn merge(
         &self,
         at: usize,
@@ -335,7 +336,7 @@ impl SpaceLoop for Merge<'_> {
             if ahead == 0 {
                 // The merge before this one prefetched its row.
                 for &node in filled(row) {
-                    // SAFETY: `Graph::plan` checked that every slot of the graph and of the batch
+                    // SAFETY: `Graph::plan` or `Graph::plan_mutual` checked that every slot of the graph and of the batch
                     // is one of the space.
                     unsafe { space.prefetch::<I>(slot_of(node)) };
                 }
@@ -355,7 +356,7 @@ impl SpaceLoop for Merge<'_> {
             return;
         }
         space.prepare_slot(slot_of(target), query);
-        // SAFETY: `Graph::plan` checked that every slot of the graph and of the batch is one of the
+        // SAFETY: `Graph::plan` or `Graph::plan_mutual` checked that every slot of the graph and of the batch is one of the
         // space, which prepared the query; `Level::run` checked the instruction set.
         unsafe {
             for (_, node) in &selection.candidates {

@@ -1,15 +1,16 @@
 //! Let links lead back once a graph is finished.
 //!
 //! While vectors are added, only the links that the strict round chose lead back at once, since
-//! each link back makes its target choose its neighbours again. The others follow here, all of a
-//! target in one choice.
+//! each link back makes its target choose its neighbours again. The others of level 0 follow here,
+//! all of a target in one choice.
 
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use tiercel_simd::Level;
 
 use super::insert::{BatchPlan, Context, LayerPlan};
-use super::layers::Graph;
+use super::layers::{Graph, NONE};
 use super::select::Rounds;
 use super::walk::Effort;
 use crate::errors::Interrupted;
@@ -19,6 +20,15 @@ use crate::work::Work;
 
 /// About the most links considered at once; a link takes 8 bytes.
 const LINKS: usize = 8 << 20;
+
+/// The most parts: each goes through all links.
+const PARTS: usize = 32;
+
+/// Nodes whose links a thread goes through before it looks for more.
+const SOURCES: usize = 4096;
+
+/// The most links that a target chooses from beside its own, so that no choice takes long.
+const CHOICE: usize = 256;
 
 impl Graph {
     /// Return ranges of nodes to let links lead back to, one after the other, from the nodes after
@@ -40,12 +50,24 @@ impl Graph {
     ) -> Result<BatchPlan, Interrupted> {
         assert!(self.len() <= space.slots(), "every slot of the graph can be compared");
         let layer = &self.layers[0];
-        let mut edges = Vec::new();
-        for source in before as u32..self.len() as u32 {
-            let links = layer.neighbours(source).iter().filter(|target| targets.contains(target));
-            let one_way = links.filter(|target| !layer.neighbours(**target).contains(&source));
-            edges.extend(one_way.map(|target| (*target, source)));
-        }
+        let edges = Mutex::new(Vec::new());
+        work.each_range(self.len() - before, SOURCES, Vec::new, |some, range| {
+            some.clear();
+            for source in range.map(|at| (before + at) as u32) {
+                let links = layer.neighbours(source).iter().filter(|target| targets.contains(target));
+                let one_way = links.filter(|target| !layer.neighbours(**target).contains(&source));
+                some.extend(one_way.map(|target| (*target, source)));
+            }
+            edges.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(some);
+        })?;
+        let mut edges = edges.into_inner().unwrap_or_else(PoisonError::into_inner);
+        edges.sort_unstable();
+        let (mut last, mut count) = (NONE, 0);
+        edges.retain(|(target, _)| {
+            count = if *target == last { count + 1 } else { 1 };
+            last = *target;
+            count <= CHOICE
+        });
         let mut plan = LayerPlan::default();
         let context = Context { graph: self, rows, space, empty: &[], effort: Effort { ef: 0, breadth: 0 } };
         context.merge(0, &mut plan, edges, Rounds::Relaxed, level, work)?;
@@ -55,7 +77,7 @@ impl Graph {
 
 /// Divide nodes to which so many links lead.
 fn parts(nodes: usize, links: usize) -> impl Iterator<Item = Range<u32>> {
-    let parts = links.div_ceil(LINKS).max(1);
+    let parts = links.div_ceil(LINKS).clamp(1, PARTS);
     (0..parts).map(move |part| (nodes * part / parts) as u32..(nodes * (part + 1) / parts) as u32)
 }
 

@@ -13,6 +13,7 @@ const RELAXED: f32 = 1.2;
 /// Which rounds a selection has.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rounds {
+    /// The strict one alone.
     Strict,
     /// The strict one, then the relaxed one.
     Relaxed,
@@ -181,7 +182,11 @@ unsafe fn apart<I: Isa, S: Space>(query: &S::Query, own: i32, space: S, slot: u3
 /// effect; a plain comparison decides there.
 #[inline(always)]
 fn occludes(apart: f32, distance: f32, alpha: f32) -> bool {
-    if distance > 0.0 && apart > 0.0 { apart * alpha < distance } else { apart < distance }
+    if distance > 0.0 && apart > 0.0 {
+        apart * alpha < distance
+    } else {
+        apart < distance || apart == f32::NEG_INFINITY
+    }
 }
 
 #[cfg(test)]

@@ -103,8 +103,7 @@ impl Index {
             return Ok((nothing, Trace::default()));
         }
         let mut hits = room(count, k)?;
-        let ef =
-            settings.ef_search.or_else(|| ef_for(settings.recall, k, &state.efforts, &state.ranks(), state.slots()));
+        let ef = settings.ef_search.or_else(|| ef_for(settings.recall, k, &state.ranks(), state.slots()));
         let target = target_of(settings.recall).filter(|_| settings.ef_search.is_none());
         let strategy = Strategy::choose(&state, k, ef, target, allowed.count(state.slots()));
         let search =

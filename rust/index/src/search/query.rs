@@ -11,6 +11,7 @@ use crate::search::allowed::Allowed;
 use crate::search::best::Best;
 use crate::search::flat::{Nearest, Scan};
 use crate::search::probe::{Order, Probe, Reached, Wanted, reached};
+use crate::search::recall::walk_for;
 use crate::state::{Coding, State};
 use crate::storage::any_space::{AnySpace, Kept, SpaceLoop};
 use crate::storage::candidate::{candidate, key_of, slot_of};
@@ -107,8 +108,8 @@ pub(crate) type Hit = (u64, f32);
 pub(crate) const NO_HIT: Hit = (PADDING, f32::INFINITY);
 
 impl Strategy {
-    /// Choose the cheapest strategy that keeps the promised recall. `ef` is the one for a search of
-    /// all vectors, `None` for an exact search; `target` is the place of the recall that was asked
+    /// Choose the cheapest strategy that keeps the promised recall. `ef` is the usual one for a search
+    /// of all vectors, `None` for an exact search; `target` is the place of the recall that was asked
     /// for, `None` if `ef` was.
     pub(crate) fn choose(state: &State, k: usize, ef: Option<usize>, target: Option<usize>, available: usize) -> Self {
         let Some(ef) = ef else { return Self::Exact };
@@ -122,9 +123,10 @@ impl Strategy {
             let reached = reached(state, partitions, k, wanted, available);
             return reached.map_or(Self::Scan { ef: kept }, |reached| Self::Probe { ef: kept, reached });
         }
-        let reach = target.is_none_or(|target| state.efforts.reach(target));
-        let walks = state.graph.len() * 2 > state.slots() && state.graph_recall >= GOOD && reach;
-        match walked(ef, state.slots(), available) {
+        let suffices = target.is_none_or(|target| state.efforts.suffice(target));
+        let walks = state.graph.len() * 2 > state.slots() && state.graph_recall >= GOOD && suffices;
+        let wanted = target.map(|target| walk_for(target, k, &state.efforts, &state.ranks(), state.slots()));
+        match walked(wanted.unwrap_or(ef).max(ef), state.slots(), available) {
             Some(ef) if walks => Self::Walk { ef },
             _ => Self::Scan { ef: kept },
         }

@@ -140,6 +140,8 @@ fn a_file_keeps_how_much_walks_need() {
     early.remove(WALK);
     let early = Index::from_bytes(&early.seal()).expect("a file of an early version");
     assert!(compared(&early) < compared(&index), "it assumes the usual");
+    optimize(&early);
+    assert_eq!(Container::of(&early.to_bytes().unwrap()).numbers(WALK), needed, "and is surveyed");
     for wrong in [[100, 100, 100, 100, 101], [200, 150, 200, 200, 200]] {
         let mut wrong_file = file.clone();
         let bytes: Vec<u8> = wrong.into_iter().flat_map(u32::to_le_bytes).collect();
