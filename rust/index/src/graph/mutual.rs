@@ -75,7 +75,7 @@ impl Graph {
     }
 }
 
-/// Divide nodes to which so many links lead.
+/// Divide `nodes` nodes into ranges to which about [`LINKS`] of all `links` lead.
 fn parts(nodes: usize, links: usize) -> impl Iterator<Item = Range<u32>> {
     let parts = links.div_ceil(LINKS).clamp(1, PARTS);
     (0..parts).map(move |part| (nodes * part / parts) as u32..(nodes * (part + 1) / parts) as u32)

@@ -61,8 +61,8 @@ mod tests {
         assert_eq!([more(10, 100), more(10, 4 * 5000)], [30, 70], "by the square root of the growth");
     }
 
-    /// Search for the efforts of walks that find enough with so many candidates for each target, and
-    /// cost too much from so many on.
+    /// Return the efforts found, and the number of attempts. A walk finds enough for a target if it
+    /// keeps the number of candidates in `needed`, and costs too much if it keeps `costly` or more.
     fn searched(needed: [usize; 5], costly: usize) -> (Efforts, usize) {
         let mut tried = 0;
         let found = Efforts::search(|efforts, target| {
