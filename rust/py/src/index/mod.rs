@@ -144,9 +144,9 @@ impl Index {
     ///     Candidates kept, at least 1; raised to k if smaller. Pass this or `recall`, not both.
     /// recall : float, optional
     ///     Target recall@k, above 0 and at most 1; 0.95 if neither is passed. 1 is exact, unless
-    ///     `raw` is "none". Below 1, a table measured on text embeddings chooses `ef_search`, and more where
-    ///     a survey found that the vectors of this index need it; queries unlike them may find
-    ///     less. With kind "ivf", the index has measured how many of its lists that takes.
+    ///     `raw` is "none". Below 1, a table measured on text embeddings chooses `ef_search`, and
+    ///     more where a survey found that the vectors of this index need it; queries unlike them may
+    ///     find less. With kind "ivf", the index has measured how many of its lists that takes.
     /// filter : array of bool or of integers, optional
     ///     Mask of shape `(len(index),)`, aligned with `ids`, or allowed ids; ignores unknown ones.
     /// threads : int, optional
