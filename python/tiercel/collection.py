@@ -17,7 +17,7 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, Unpack, cast, final, overload
+from typing import Any, Literal, Unpack, cast, final, overload
 
 from numpy.typing import ArrayLike
 
@@ -89,6 +89,11 @@ class Collection(Writing):
     def storage(self) -> str:
         """The codes that were asked for, such as "auto"; `stats()["storage"]` are those in use."""
         return self._core.storage
+
+    @property
+    def raw(self) -> Literal["memory", "disk"]:
+        """Where full vectors are kept until the collection is closed."""
+        return self._core.raw
 
     @property
     def language(self) -> str | None:

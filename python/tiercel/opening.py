@@ -22,6 +22,7 @@ __all__ = ["open"]
 _DURABILITIES: Final = ("always", "interval", "none")
 _METRICS: Final = ("cosine", "dot", "l2")
 _MODES: Final = ("rw", "r")
+_RAWS: Final = ("memory", "disk")
 
 
 def open(  # noqa: A001
@@ -32,6 +33,7 @@ def open(  # noqa: A001
     embedder: Embedder | None = None,
     schema: Schema | None = None,
     storage: str | None = None,
+    raw: Literal["memory", "disk"] = "memory",
     durability: Literal["always", "interval", "none"] = "always",
     mode: Literal["rw", "r"] = "rw",
     follow: float | None = None,
@@ -64,6 +66,11 @@ def open(  # noqa: A001
         "sq4", "sq8", "rabitq1" to "rabitq4", "f16", "bf16", "raw", or a name with parts such as
         "pq48x8". They take effect in the main index, beyond 1,024 vectors. The collection stores
         the name; later calls may omit it, and `Collection.compact` can change it.
+    raw
+        Where full vectors are until the collection is closed: in "memory", or on "disk", from where a
+        search reads those of its candidates. The collection does not store it. With "disk", those of
+        the main index stay in the file of the last checkpoint, or, while they are newer, in an unnamed
+        file beside it; searches compare codes, so `storage` cannot be "raw".
     durability
         What a write waits for. "always": it is on disk, safe from power loss. "interval": the
         system has it, safe from a crash of the process, and it reaches the disk within 100 ms.
@@ -91,9 +98,9 @@ def open(  # noqa: A001
     Raises
     ------
     InvalidInputError
-        An argument is invalid or differs from what the collection was created with, a record
-        disagrees with an added schema, or the directory contains other files and no collection.
-        Nothing was changed.
+        An argument is invalid or differs from what the collection was created with, `raw` is "disk"
+        although searches compare full vectors, a record disagrees with an added schema, or the
+        directory contains other files and no collection. Nothing was changed.
     MissingFileError
         There is no collection, with `create=False` or `mode="r"`.
     AlreadyOpenError
@@ -111,10 +118,8 @@ def open(  # noqa: A001
         choice(metric, "metric", _METRICS)
     choice(durability, "durability", _DURABILITIES)
     choice(mode, "mode", _MODES)
-    if follow is not None:
-        if mode != "r":
-            raise InvalidInputError(f"follow: expected None unless mode is 'r', got {shown(follow)}")
-        follow = number(follow, "follow", 0.001, 86400.0)
+    choice(raw, "raw", _RAWS)
+    follow = _interval(follow, mode)
     if language is not None:
         unicode_text(language, "language")
     if not isinstance(create, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -135,6 +140,7 @@ def open(  # noqa: A001
             None if schema is None else names_of_types(schema),
             create,
             storage,
+            raw == "disk",
         )
     if follow is not None:
         core.follow(follow)
@@ -148,3 +154,12 @@ def open(  # noqa: A001
     collection = Collection._opened(name, mode, core, embedder)  # pyright: ignore[reportPrivateUsage]
     remember(collection)
     return collection
+
+
+def _interval(follow: float | None, mode: str) -> float | None:
+    """Check the seconds between refreshes."""
+    if follow is None:
+        return None
+    if mode != "r":
+        raise InvalidInputError(f"follow: expected None unless mode is 'r', got {shown(follow)}")
+    return number(follow, "follow", 0.001, 86400.0)

@@ -182,6 +182,13 @@ def test_codes_are_named_by_ingest_and_changed_by_compact(run: Run) -> None:
     assert run("ingest", "many.jsonl", "--into", "many", "--resume")[0] == 0
 
 
+def test_full_vectors_stay_on_disk_during_ingest_and_compact(run: Run) -> None:
+    write_lines("many.jsonl", [{"id": str(row), "vector": [row, 1.5]} for row in range(20)])
+    assert document(run("ingest", "many.jsonl", "--into", "many", "--raw", "disk", "--json"))["written"] == 20
+    refused(run("compact", "many", "--raw", "disk", "--storage", "raw"), "storage: expected codes", "on disk")
+    assert document(run("compact", "many", "--raw", "disk", "--storage", "sq8", "--json"))["storage"] == "sq8"
+
+
 def test_verify_tells_damage_and_fails(zoo: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert zoo("verify", "zoo") == (0, "4 records, nothing is damaged\n", "")
     monkeypatch.setattr(tiercel.Collection, "verify", lambda self: ["records: page 3"])

@@ -1,7 +1,7 @@
 """The core of `tiercel.Collection` and `tiercel.Scan`. Import from `tiercel`, not from here."""
 
 from collections.abc import Callable
-from typing import Any, Self, TypeAlias, final
+from typing import Any, Literal, Self, TypeAlias, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,6 +31,7 @@ class CollectionCore:
         schema: list[tuple[str, str]] | None,
         create: bool,
         storage: str | None,
+        on_disk: bool,
     ) -> Self: ...
     @property
     def dim(self) -> int | None: ...
@@ -38,6 +39,8 @@ class CollectionCore:
     def metric(self) -> str: ...
     @property
     def storage(self) -> str: ...
+    @property
+    def raw(self) -> Literal["memory", "disk"]: ...
     @property
     def language(self) -> str | None: ...
     @property

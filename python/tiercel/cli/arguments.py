@@ -129,7 +129,7 @@ def _search(parser: argparse.ArgumentParser) -> None:
         metavar="OUT.npz",
         help="write the arrays ids, distances and counts to this file instead of printing the results",
     )
-    _raw_options(parser)
+    collections.raw(parser, ("memory", "disk", "none"), "; none leaves codes alone")
     _rerank(parser)
     _threads(parser)
 
@@ -173,7 +173,7 @@ def _index_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dtype", choices=("f32", "f16"), default="f32", help="how vectors are stored (default: f32)")
     collections.storage(parser, "auto", "default: auto")
-    _raw_options(parser)
+    collections.raw(parser, ("memory", "disk", "none"), "; none leaves codes alone")
     parser.add_argument(
         "--memory",
         metavar="AMOUNT",
@@ -192,15 +192,6 @@ def _index_options(parser: argparse.ArgumentParser) -> None:
         default=200,
         metavar="EF",
         help="candidates kept while a vector is linked (default: 200)",
-    )
-
-
-def _raw_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--raw",
-        choices=("memory", "disk", "none"),
-        default="memory",
-        help="where the full vectors are while the command runs; none leaves codes alone (default: memory)",
     )
 
 

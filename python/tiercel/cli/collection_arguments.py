@@ -33,6 +33,7 @@ def ingest(parser: argparse.ArgumentParser) -> None:
     )
 
     storage(parser, None, "default: auto, or as in the collection")
+    raw(parser, ("memory", "disk"))
 
 
 def query(parser: argparse.ArgumentParser) -> None:
@@ -59,6 +60,7 @@ def compact(parser: argparse.ArgumentParser) -> None:
     """Add the options of `tiercel compact`."""
     directory(parser)
     storage(parser, None, "default: as before")
+    raw(parser, ("memory", "disk"))
 
 
 def backup(parser: argparse.ArgumentParser) -> None:
@@ -86,6 +88,16 @@ def storage(parser: argparse.ArgumentParser, default: str | None, told: str) -> 
         default=default,
         help="codes that a search compares: auto, sq4, sq8, rabitq1 to rabitq4, f16, bf16, raw, or a name with parts "
         f"such as pq48x8, opq96x4 or rq4x8 ({told})",
+    )
+
+
+def raw(parser: argparse.ArgumentParser, places: tuple[str, ...], told: str = "") -> None:
+    """Add the option that says where full vectors are."""
+    parser.add_argument(
+        "--raw",
+        choices=places,
+        default="memory",
+        help=f"where the full vectors are while the command runs{told} (default: memory)",
     )
 
 

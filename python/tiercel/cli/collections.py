@@ -13,9 +13,9 @@ from tiercel.schema import names_of_types
 
 
 @contextmanager
-def open_collection(directory: str) -> Generator[Collection]:
+def open_collection(directory: str, **options: Any) -> Generator[Collection]:
     """Open a collection to write. A mistyped name must not create a new one."""
-    with _opened(directory, create=False) as collection:
+    with _opened(directory, create=False, **options) as collection:
         yield collection
 
 

@@ -9,7 +9,7 @@ from tiercel.cli.interrupts import interruptible
 
 def run(args: argparse.Namespace) -> Answer:
     """Rebuild the collection, with other codes if they are named, and return disk space."""
-    with open_collection(args.directory) as collection:
+    with open_collection(args.directory, raw=args.raw) as collection:
         before = sum(collection.stats()["disk"].values())
         interruptible(lambda: collection.compact(storage=args.storage))
         after = sum(collection.stats()["disk"].values())

@@ -104,7 +104,7 @@ class _Target:
         return self._collection
 
     def _opened(self) -> Collection:
-        return tiercel.open(self._args.into, embedder=self._embedder, storage=self._args.storage)
+        return tiercel.open(self._args.into, embedder=self._embedder, storage=self._args.storage, raw=self._args.raw)
 
     def put(self, batch: Batch) -> None:
         """Write the records before the first wrong one, then raise its error."""

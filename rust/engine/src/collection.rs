@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tiercel_index::Raw;
+
 use crate::config::Config;
 use crate::errors::WriteError;
 use crate::events::Events;
@@ -32,6 +34,11 @@ impl Collection {
     /// Return the current configuration.
     pub fn config(&self) -> Arc<Config> {
         Arc::clone(&self.core.snapshot().config)
+    }
+
+    /// Return where full vectors are kept.
+    pub fn raw(&self) -> Raw {
+        self.core.snapshot().placement.raw()
     }
 
     /// Return the number of records.

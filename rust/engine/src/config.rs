@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use tiercel_container::quoted;
-use tiercel_index::{MAX_DIM, Metric, Options, OptionsError, Storage};
+use tiercel_index::{MAX_DIM, Metric, Options, OptionsError, Raw, Storage};
 use tiercel_text::{Language, Tokenizer};
 
 use crate::errors::{OpenError, StorageError, WriteError};
@@ -44,6 +44,9 @@ pub struct OpenOptions {
     pub fingerprint: Option<String>,
     /// Types of metadata fields.
     pub schema: Option<Schema>,
+    /// Where full vectors are kept until the collection is closed. This is not stored; they are in memory
+    /// without it.
+    pub raw: Option<Raw>,
     /// Whether to fail if there is no collection, rather than create one.
     pub must_exist: bool,
 }
@@ -139,7 +142,7 @@ impl OpenOptions {
 impl Config {
     /// Return the options of the main index. A build with 128 candidates takes four fifths of the
     /// time of one with 200, and a walk to the same recall takes a twentieth longer.
-    pub(crate) const fn options(&self, dim: usize) -> Options {
+    pub(crate) fn options(&self, dim: usize) -> Options {
         let Self { metric, storage, .. } = *self;
         Options { storage, ef_construction: 128, ..Options::new(dim, metric) }
     }

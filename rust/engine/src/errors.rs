@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 use tiercel_container::quoted;
-use tiercel_index::{Interrupted, OptionsError, RowError, SearchError, Storage};
+use tiercel_index::{AddError, GetError, Interrupted, OptionsError, RawError, RowError, SearchError, Storage};
 use tiercel_store as store;
 
 use crate::filter::{FieldType, FilterError, SchemaError};
@@ -18,6 +18,14 @@ pub struct StorageError {
     /// The most parts of such vectors.
     pub most: usize,
 }
+
+/// Searches compare full vectors, which therefore cannot stay on disk.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "raw: expected 'memory', since searches of this collection compare full vectors, got 'disk'; compact(storage='sq8') \
+     lets them compare codes"
+)]
+pub struct RawStorageError;
 
 fn for_length(dim: Option<usize>) -> String {
     dim.map(|dim| format!(" for vectors of length {dim}")).unwrap_or_default()
@@ -77,6 +85,9 @@ pub enum OpenError {
     /// The vectors cannot have the storage.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// Full vectors cannot stay on disk.
+    #[error(transparent)]
+    RawStorage(#[from] RawStorageError),
     /// The requested instruction set is not available.
     #[error("{0}")]
     Simd(String),
@@ -155,6 +166,9 @@ pub enum WriteError {
     /// The vectors cannot have the storage.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// Full vectors cannot stay on disk with that storage.
+    #[error("storage: expected codes, since full vectors are on disk, got 'raw'")]
+    RawStorage(#[from] RawStorageError),
     /// The number of values does not match the number of records with a vector.
     #[error("vectors: expected {expected} values, got {got}")]
     Length {
@@ -265,8 +279,29 @@ impl From<SearchError> for QueryError {
         match error {
             SearchError::Row(row) => Self::Row(row),
             SearchError::Interrupted => Self::Interrupted,
+            SearchError::Raw(error) => error.into(),
             other => Self::Failed(other.to_string()),
         }
+    }
+}
+
+impl From<RawError> for QueryError {
+    fn from(error: RawError) -> Self {
+        Self::Io(std::sync::Arc::new(error.into()))
+    }
+}
+
+impl From<AddError> for WriteError {
+    /// Only for vectors that were checked: they could not be added, and are not searchable.
+    fn from(error: AddError) -> Self {
+        if let AddError::Raw(error) = error { Self::Query(error.into()) } else { Self::Unsearchable(error.to_string()) }
+    }
+}
+
+impl From<GetError> for WriteError {
+    /// Only for ids that are there: their vectors could not be read.
+    fn from(error: GetError) -> Self {
+        if let GetError::Raw(error) = error { Self::Query(error.into()) } else { Self::Unsearchable(error.to_string()) }
     }
 }
 

@@ -38,6 +38,7 @@ impl Collection {
         let mut maintenance = writer.maintenance.lock();
         let storage = storage.unwrap_or_else(|| writer.storage());
         check_storage(storage, self.config().dim)?;
+        writer.snapshot().placement.check(storage)?;
         rebuild(writer, storage)?;
         // Without a dim, the first vectors could come in between the new configuration on disk and
         // the one in memory, and fit only one of them. Renumbering lets no write come in between.

@@ -14,6 +14,7 @@ use crate::follow::reading::Reading;
 use crate::follow::steady::steady;
 use crate::follow::viewer::{Following, Viewer};
 use crate::state::core::Core;
+use crate::state::placement::Placement;
 use crate::state::snapshot::Snapshot;
 
 impl Collection {
@@ -26,7 +27,8 @@ impl Collection {
 
     /// Open a collection for reading on any file system.
     pub fn view_on(vfs: Arc<dyn Vfs>, path: &Path, wanted: &OpenOptions) -> Result<Self, OpenError> {
-        let (reading, snapshot) = Reading::begin(View::new(vfs, path, Options::default().cache_bytes))?;
+        let view = View::new(vfs, path, Options::default().cache_bytes);
+        let (reading, snapshot) = Reading::begin(view, Arc::new(Placement::new(wanted.raw, path)))?;
         wanted.check(&snapshot.config)?;
         let core = Arc::new(Core::new(snapshot));
         core.events.info(format!("opened to read with {} records", core.snapshot().live));

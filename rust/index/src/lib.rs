@@ -18,6 +18,7 @@ mod work;
 
 pub use budget::{Budget, Ended, Seconds, Trace};
 pub use errors::{AddError, BuildError, Corruption, GetError, Interrupted, LoadError, RawError, RowError, SearchError};
+pub use file::keep::Place;
 pub use index::among::Among;
 pub use index::read::{Filter, Matches, RangeMatches, SearchSettings};
 pub use index::stats::Stats;

@@ -1,6 +1,7 @@
 //! The options of an index.
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 
 use thiserror::Error;
 use tiercel_quant::{CodecKind, order};
@@ -125,6 +126,9 @@ pub struct Options {
     pub dtype: Dtype,
     /// Where they are. A file of an index does not say.
     pub raw: Raw,
+    /// The directory of the temporary file that full vectors on disk go to until the index is saved; the
+    /// one for temporary files without it. A file of an index does not say.
+    pub spill: Option<PathBuf>,
     /// What candidates are compared with once more. A file of an index does not say.
     pub rerank: Rerank,
     /// The form of the vectors that a search compares.
@@ -164,6 +168,7 @@ impl Options {
             metric,
             dtype: Dtype::F32,
             raw: Raw::Memory,
+            spill: None,
             rerank: Rerank::Full,
             storage: Storage::Auto,
             memory: None,

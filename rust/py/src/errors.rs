@@ -156,9 +156,11 @@ pub(crate) fn open(py: Python<'_>, problem: OpenError, path: &Path) -> PyErr {
             invalid(py, format!("{}: expected an int from {} to {}", range.option, range.low, range.high))
         }
         OpenError::Write(problem) => commit(py, &problem),
-        OpenError::Differs { .. } | OpenError::Disagrees { .. } | OpenError::Simd(_) | OpenError::Storage(_) => {
-            invalid(py, problem.to_string())
-        }
+        OpenError::Differs { .. }
+        | OpenError::Disagrees { .. }
+        | OpenError::Simd(_)
+        | OpenError::Storage(_)
+        | OpenError::RawStorage(_) => invalid(py, problem.to_string()),
         OpenError::Thread(why) => internal(py, &why),
         OpenError::Forked => error(py, "ForkedProcessError", named(&problem)),
         OpenError::Replaced => error(py, "StorageFailedError", (EIO, problem.to_string(), path.as_os_str().to_owned())),

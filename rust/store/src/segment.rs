@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use tiercel_container::{
     Identity, Kind, PayloadReader, SectionError, SectionFile, SectionWriter, Tag, Vfs, VfsFile, VfsWriter, quoted,
@@ -99,6 +100,11 @@ impl SegmentFile {
     /// Read a section from start to end without holding all of it in memory.
     pub fn reader(&self, tag: Tag) -> Result<PayloadReader<'_>, ReadError> {
         self.sections.reader(tag).map_err(|error| in_file(&self.name, error))
+    }
+
+    /// The file, and where a section begins in it.
+    pub fn place(&self, tag: Tag) -> Result<(Arc<dyn VfsFile>, u64), ReadError> {
+        self.sections.place(tag).map_err(|error| in_file(&self.name, error))
     }
 
     /// Read and check every section.

@@ -1,6 +1,7 @@
 //! Reads the sections of an open file in any order.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use super::errors::{SectionError, damaged};
 use super::header::{Header, Input, name};
@@ -12,7 +13,7 @@ use crate::vfs::VfsFile;
 /// An open file of sections. Its header has been checked; a section is checked when it is read.
 #[derive(Debug)]
 pub struct SectionFile {
-    file: Box<dyn VfsFile>,
+    file: Arc<dyn VfsFile>,
     header: Header,
 }
 
@@ -21,7 +22,7 @@ impl SectionFile {
     pub fn open(file: Box<dyn VfsFile>, kind: &Kind) -> Result<Self, SectionError> {
         let len = file.len()?;
         let header = Header::read(&mut Input::at(0, FromFile { file: &*file, at: 0 }), len, kind)?;
-        Ok(Self { file, header })
+        Ok(Self { file: file.into(), header })
     }
 
     /// The label: header fields of this kind of file; empty in versions without one.
@@ -71,6 +72,11 @@ impl SectionFile {
         let section = self.section(tag)?;
         let stored = self.checksums(section)?;
         Ok(PayloadReader { file: self, section, stored, next: 0, block: Vec::new(), at: 0 })
+    }
+
+    /// The file, and where a section begins in it.
+    pub fn place(&self, tag: Tag) -> Result<(Arc<dyn VfsFile>, u64), SectionError> {
+        Ok((Arc::clone(&self.file), self.section(tag)?.offset))
     }
 
     /// Read and check every section.

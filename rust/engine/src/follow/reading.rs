@@ -15,6 +15,7 @@ use crate::state::apply::{Fresh, Packed, apply, merge_few};
 use crate::state::checkpoint::last_checkpoint;
 use crate::state::core::Core;
 use crate::state::load::{config_of, read};
+use crate::state::placement::Placement;
 use crate::state::snapshot::Snapshot;
 use crate::state::unindexed::NewMetadata;
 use crate::state::vectors::{SEGMENT, Vectors};
@@ -32,6 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Reads the committed state of one collection from disk.
 pub(crate) struct Reading {
     pub(crate) view: View,
+    placement: Arc<Placement>,
     opened_by: u32,
     /// Locked while a newer state is read.
     state: Mutex<State>,
@@ -48,9 +50,9 @@ struct State {
 
 impl Reading {
     /// Read the committed state.
-    pub(crate) fn begin(view: View) -> Result<(Self, Snapshot), OpenError> {
-        let (state, snapshot) = State::begin(&view)?;
-        Ok((Self { view, opened_by: process::id(), state: Mutex::new(state) }, snapshot))
+    pub(crate) fn begin(view: View, placement: Arc<Placement>) -> Result<(Self, Snapshot), OpenError> {
+        let (state, snapshot) = State::begin(&view, &placement)?;
+        Ok((Self { view, placement, opened_by: process::id(), state: Mutex::new(state) }, snapshot))
     }
 
     /// Advance to everything that was committed before this call, and return whether anything
@@ -63,7 +65,7 @@ impl Reading {
             // Something is damaged, or the committed state does not follow from the one shown.
             Ok(Course::Lost) | Err(_) => true,
         };
-        let (next, snapshot) = State::begin(&self.view)?;
+        let (next, snapshot) = State::begin(&self.view, &self.placement)?;
         if !core.snapshot().config.can_become(&snapshot.config) || !next.follower.is_of_same_store(&state.follower) {
             return Err(OpenError::Replaced);
         }
@@ -94,12 +96,12 @@ enum Course {
 }
 
 impl State {
-    fn begin(view: &View) -> Result<(Self, Snapshot), OpenError> {
+    fn begin(view: &View, placement: &Arc<Placement>) -> Result<(Self, Snapshot), OpenError> {
         steady(|| {
             let follower = view.follow()?;
             let reader = follower.reader().clone();
             let config = config_of(&reader)?;
-            let (snapshot, maintenance) = read(reader, &|name| view.open_segment(name), &config)?;
+            let (snapshot, maintenance) = read(reader, &|name| view.open_segment(name), &config, placement)?;
             Ok((Self { follower, buried: Vec::new(), from_files: maintenance.last.rows }, snapshot))
         })
     }

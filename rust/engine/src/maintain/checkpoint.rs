@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use tiercel_index::Raw;
 use tiercel_store::Publication;
 use tiercel_text::{ANALYZER, Segment};
 
 use crate::config::Config;
-use crate::errors::WriteError;
+use crate::errors::{QueryError, WriteError};
 use crate::maintain::upkeep::{merge_text, move_growing};
 use crate::state::checkpoint::Checkpoint;
 use crate::state::checkpoint::INDEX;
@@ -14,6 +15,7 @@ use crate::state::checkpoint::META;
 use crate::state::checkpoint::Maintenance;
 use crate::state::checkpoint::TEXT;
 use crate::state::load::CONFIG;
+use crate::state::vectors::Vectors;
 use crate::state::writer::Writer;
 
 /// Write a checkpoint of everything that was committed before this call.
@@ -53,8 +55,26 @@ pub(crate) fn checkpoint(writer: &Writer, maintenance: &mut Maintenance) -> Resu
     publish(writer, &maintenance.last, &next, &sealed.config)?;
     writer.faults.meet("published")?;
     writer.core.events.info(format!("a checkpoint has everything up to batch {}", sealed.sequence));
+    let index = next.index.clone();
     maintenance.published(next, texts);
-    Ok(())
+    match (index, &sealed.vectors) {
+        (Some(name), Some(vectors)) => settle(writer, &name, vectors),
+        _ => Ok(()),
+    }
+}
+
+/// Let full vectors on disk stay in the new file, so that the old one and the temporary one can go.
+fn settle(writer: &Writer, name: &str, vectors: &Vectors) -> Result<(), WriteError> {
+    if writer.snapshot().placement.raw() != Raw::Disk {
+        return Ok(());
+    }
+    writer.faults.meet("settle")?;
+    let segment = writer.store.open_segment(name).map_err(QueryError::from)?;
+    let place = segment.place(INDEX).map_err(QueryError::from)?;
+    let Some(place) = writer.snapshot().placement.within(place) else { return Ok(()) };
+    let input = segment.reader(INDEX).map_err(QueryError::from)?;
+    let settled = vectors.main.settle(input, segment.len(INDEX).unwrap_or(0), &place);
+    settled.map_err(|error| WriteError::Query(QueryError::Failed(format!("{name}: {error}"))))
 }
 
 fn publish(writer: &Writer, last: &Checkpoint, next: &Checkpoint, config: &Config) -> Result<(), WriteError> {

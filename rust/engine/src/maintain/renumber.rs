@@ -12,6 +12,8 @@
 //! With this entry a scan resumes from a position with an older number. It covers the last
 //! renumbering only.
 
+use std::sync::Arc;
+
 use roaring::RoaringBitmap;
 use tiercel_index::{Index, Storage};
 use tiercel_store::{Quiet, Reader};
@@ -83,7 +85,8 @@ pub(crate) fn renumber(writer: &Writer, maintenance: &mut Maintenance, storage: 
 /// Publish the content of the store, read as when a collection is opened. Nothing may be written
 /// before: a later batch would use other row numbers than the snapshot.
 fn take(writer: &Writer, reader: Reader, config: &Config) -> Result<Maintenance, String> {
-    let (snapshot, maintenance) = read(reader, &|name| writer.store.open_segment(name), config)
+    let placement = Arc::clone(&writer.snapshot().placement);
+    let (snapshot, maintenance) = read(reader, &|name| writer.store.open_segment(name), config, &placement)
         .map_err(|error| format!("the records were renumbered, but could not be read afterwards: {error}"))?;
     writer.change(|now| {
         *now = snapshot;

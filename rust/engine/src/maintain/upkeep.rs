@@ -64,10 +64,7 @@ pub(super) fn move_sealed(
     for segments in sealed_segments.chunks(MOVED) {
         writer.faults.meet("move segments")?;
         let (rows, values) = missing(writer, &vectors.main, segments)?;
-        vectors
-            .main
-            .add(values, Some(&rows), &work(writer.threads))
-            .map_err(|error| WriteError::Unsearchable(error.to_string()))?;
+        vectors.main.add(values, Some(&rows), &work(writer.threads))?;
     }
     writer.faults.meet("drop segments")?;
     writer.change(|snapshot| {
@@ -86,7 +83,7 @@ fn missing(writer: &Writer, main: &Index, segments: &[Arc<Index>]) -> Result<(Ve
     for segment in segments {
         let mut rows = segment.ids();
         rows.retain(|row| now.lives(*row as u32) && !main.contains(*row));
-        values.extend(segment.get(&rows).map_err(|error| WriteError::Unsearchable(error.to_string()))?);
+        values.extend(segment.get(&rows)?);
         all.extend(rows);
     }
     Ok((all, values))
@@ -107,13 +104,11 @@ pub(crate) fn rebuild(writer: &Writer, storage: Storage) -> Result<(), WriteErro
         return Ok(());
     }
     check_storage(storage, Some(options.dim))?;
-    let unsearchable = |error: String| WriteError::Unsearchable(error);
-    let new = Index::new(options).map_err(|error| unsearchable(error.to_string()))?;
+    let new = Index::new(options).map_err(|error| WriteError::Unsearchable(error.to_string()))?;
     let rows = old.ids();
     for rows in rows.chunks(REBUILT) {
         writer.faults.meet("rebuild")?;
-        let values = old.get(rows).map_err(|error| unsearchable(error.to_string()))?;
-        new.add(values, Some(rows), &work(writer.threads)).map_err(|error| unsearchable(error.to_string()))?;
+        new.add(old.get(rows)?, Some(rows), &work(writer.threads))?;
     }
     let new = Arc::new(new);
     writer.faults.meet("rebuilt")?;

@@ -141,7 +141,7 @@ impl Links<'_> {
     fn compare(&mut self, rows: &[u32], count: usize) -> Result<(), QueryError> {
         let Reach { snapshot, scope, recall, stop } = *self.reach;
         for row in rows {
-            let vector = snapshot.vectors.as_ref().and_then(|vectors| vectors.get(*row));
+            let vector = snapshot.vector(*row)?;
             let mut to = Vec::new();
             if let Some(vector) = vector {
                 // The nearest is most likely the record itself.

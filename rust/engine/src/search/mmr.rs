@@ -36,7 +36,7 @@ pub(crate) enum Unit {
 /// in front; they keep their scores.
 pub(crate) fn choose(
     scored: &[Scored],
-    vector: impl Fn(u32) -> Option<Vec<f32>>,
+    mut vector: impl FnMut(u32) -> Option<Vec<f32>>,
     unit: Unit,
     lambda: f32,
     k: usize,

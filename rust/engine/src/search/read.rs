@@ -66,7 +66,7 @@ impl Collection {
             let Some((row, record)) = snapshot.reader.get(id)? else { return Ok(None) };
             let (text, metadata) = include.of(&record);
             snapshot.damage.check(row, id, text, metadata)?;
-            Ok(Some(got(Some(&snapshot), row, record, include)))
+            got(Some(&snapshot), row, record, include).map(Some)
         };
         ids.iter().map(one).collect()
     }
@@ -126,14 +126,13 @@ impl Collection {
 }
 
 /// Return the requested parts of a record that was checked; its vector comes from the snapshot.
-pub(crate) fn got(snapshot: Option<&Snapshot>, row: u32, record: Record, include: Include) -> Got {
+pub(crate) fn got(snapshot: Option<&Snapshot>, row: u32, record: Record, include: Include) -> Result<Got, QueryError> {
     let wanted = snapshot.filter(|_| include.vector && record.vector);
-    let vectors = wanted.and_then(|snapshot| snapshot.vectors.as_ref());
-    Got {
+    Ok(Got {
         id: record.id,
         sequence: record.sequence,
         text: record.text.filter(|_| include.text).and_then(|text| String::from_utf8(text).ok()),
         metadata: record.metadata.filter(|_| include.metadata),
-        vector: vectors.and_then(|vectors| vectors.get(row)),
-    }
+        vector: wanted.map(|snapshot| snapshot.vector(row)).transpose()?.flatten(),
+    })
 }

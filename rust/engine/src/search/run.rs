@@ -193,8 +193,10 @@ impl Candidates {
     pub(crate) fn finish(mut self, search: &Search<'_>) -> Result<Found, QueryError> {
         if let Some(lambda) = search.mmr {
             let begin = Instant::now();
-            let get = |row| self.snapshot.vectors.as_ref().and_then(|vectors| vectors.get(row));
+            let mut failed = Ok(());
+            let get = |row| kept(self.snapshot.vector(row), &mut failed);
             self.scored = mmr::choose(&self.scored, get, unit(self.snapshot.config.metric, search), lambda, search.k);
+            failed?;
             self.plan.note("mmr", begin, self.scored.len());
         }
         self.scored.truncate(search.k);
@@ -225,7 +227,7 @@ impl Candidates {
             Some(self.near[at].1)
         };
         let include = search.include;
-        let vectors = self.snapshot.vectors.as_ref().filter(|_| include.vector);
+        let mut failed = Ok(());
         let lit = |text: Option<&str>| match (&self.query, text) {
             (Some(query), Some(text)) => in_characters(text, &highlight(text, query, &self.snapshot.config.tokenizer)),
             _ => Vec::new(),
@@ -248,12 +250,21 @@ impl Candidates {
                 highlights: include.highlights.then(|| lit(text.as_deref())),
                 text: text.filter(|_| include.text),
                 metadata: record.metadata.filter(|_| include.metadata),
-                vector: vectors.and_then(|vectors| vectors.get(*row)),
+                vector: if include.vector { kept(self.snapshot.vector(*row), &mut failed) } else { None },
             })
         };
         let matches = self.scored.iter().zip(records).filter_map(whole).collect();
+        failed?;
         Ok((matches, damaged))
     }
+}
+
+/// Return a vector that was read; keep the error if it was not.
+fn kept(vector: Result<Option<Vec<f32>>, QueryError>, failed: &mut Result<(), QueryError>) -> Option<Vec<f32>> {
+    vector.unwrap_or_else(|error| {
+        *failed = Err(error);
+        None
+    })
 }
 
 /// Return the unit of the scores for diversity.

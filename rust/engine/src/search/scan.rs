@@ -147,7 +147,11 @@ impl Scan {
                         drop(self.left.next());
                         continue;
                     }
-                    let record = got(self.vectors.as_deref(), place.row, record, self.include);
+                    let record = match got(self.vectors.as_deref(), place.row, record, self.include) {
+                        // Return the records read so far first.
+                        Err(_) if !records.is_empty() => break,
+                        got => got?,
+                    };
                     bytes += size(&record);
                     records.push(record);
                     self.chunk.extend(self.left.next());

@@ -4,15 +4,16 @@ use std::mem;
 use std::sync::Arc;
 use std::thread;
 
-use tiercel_index::Index;
+use tiercel_index::{Index, LoadError};
 use tiercel_store::{FreshChunk, ReadError, Reader, SegmentFile};
 use tiercel_text::{BuildError, Segment, TextIndex, Tokenizer};
 
 use crate::config::Config;
-use crate::errors::OpenError;
+use crate::errors::{OpenError, RawStorageError};
 use crate::filter::FieldIndexes;
 use crate::state::checkpoint::{Checkpoint, INDEX, Maintenance, TEXT, last_checkpoint};
 use crate::state::damage::Damage;
+use crate::state::placement::Placement;
 use crate::state::snapshot::{Snapshot, next_reading};
 use crate::state::vectors::Vectors;
 use crate::state::visibility::Visibility;
@@ -28,20 +29,26 @@ pub(crate) fn config_of(reader: &Reader) -> Result<Config, OpenError> {
 }
 
 /// Read the newest committed state.
-pub(crate) fn read(reader: Reader, files: Files<'_>, config: &Config) -> Result<(Snapshot, Maintenance), OpenError> {
+pub(crate) fn read(
+    reader: Reader,
+    files: Files<'_>,
+    config: &Config,
+    placement: &Arc<Placement>,
+) -> Result<(Snapshot, Maintenance), OpenError> {
+    placement.check(config.storage)?;
     let last = last_checkpoint(&reader)?;
     let rows = reader.next_row();
     let options = config.dim.map(|dim| config.options(dim));
     let damage = Arc::new(Damage::default());
     let (index, (visibility, (text, texts))) = both(
-        || options.as_ref().map(|options| read_index(files, &last, options)).transpose(),
+        || options.as_ref().map(|options| read_index(files, &last, options, placement)).transpose(),
         || {
             let visibility = read_visibility(&reader)?;
             let texts = read_texts(files, &reader, &last, &visibility, config, &damage)?;
             Ok((visibility, texts))
         },
     )?;
-    let vectors = read_vectors(index, config, &reader, &last, &visibility)?;
+    let vectors = read_vectors(index, config, placement, &reader, &last, &visibility)?;
     let snapshot = Snapshot {
         // Before the first checkpoint, only the vectors themselves tell their dim.
         config: Arc::new(Config { dim: vectors.as_ref().map(Vectors::dim), ..config.clone() }),
@@ -51,6 +58,7 @@ pub(crate) fn read(reader: Reader, files: Files<'_>, config: &Config) -> Result<
         rows,
         live: reader.len(),
         visibility,
+        placement: Arc::clone(placement),
         vectors,
         text,
         fields: Arc::new(FieldIndexes::new(rows)),
@@ -89,15 +97,24 @@ fn both<A: Send, B>(
 }
 
 /// Read the main index of the last checkpoint, or make an empty one.
-fn read_index(files: Files<'_>, last: &Checkpoint, options: &tiercel_index::Options) -> Result<Index, OpenError> {
+fn read_index(
+    files: Files<'_>,
+    last: &Checkpoint,
+    options: &tiercel_index::Options,
+    placement: &Placement,
+) -> Result<Index, OpenError> {
     let Some(name) = &last.index else {
-        return Index::new(options.clone()).map_err(|error| OpenError::Simd(error.to_string()));
+        return Index::new(placement.of(options)).map_err(|error| OpenError::Simd(error.to_string()));
     };
     let segment = files(name)?;
     segment.check_known(&[INDEX])?;
     let damaged = |what: String| OpenError::Damaged { file: name.clone(), what };
-    let index = Index::read_verified(segment.reader(INDEX)?, segment.len(INDEX).unwrap_or(0));
-    let index = index.map_err(|error| damaged(error.to_string()))?;
+    let place = placement.within(segment.place(INDEX)?);
+    let index = Index::read_verified(segment.reader(INDEX)?, segment.len(INDEX).unwrap_or(0), place.as_ref());
+    let index = index.map_err(|error| match error {
+        LoadError::Compared { .. } => RawStorageError.into(),
+        error => damaged(error.to_string()),
+    })?;
     // The options for building a graph may differ between versions and are not compared. Nor is the
     // storage: earlier builds drop it from the configuration. Compacting makes both the same.
     let of = |options: &tiercel_index::Options| (options.dim, options.metric, options.dtype);
@@ -109,6 +126,7 @@ fn read_index(files: Files<'_>, last: &Checkpoint, options: &tiercel_index::Opti
 fn read_vectors(
     main: Option<Index>,
     config: &Config,
+    placement: &Placement,
     reader: &Reader,
     last: &Checkpoint,
     visibility: &Visibility,
@@ -132,7 +150,7 @@ fn read_vectors(
             known.clone()
         } else {
             let options = config.first_options(dim).map_err(|_| strange())?;
-            Vectors::empty(options).map_err(OpenError::Simd)?
+            Vectors::empty(placement.of(&options)).map_err(OpenError::Simd)?
         };
         if (known.dim(), 0) != (dim, rest) {
             return Err(strange());

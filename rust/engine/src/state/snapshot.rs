@@ -8,8 +8,10 @@ use tiercel_store::Reader;
 use tiercel_text::TextIndex;
 
 use crate::config::Config;
+use crate::errors::QueryError;
 use crate::filter::FieldIndexes;
 use crate::state::damage::{Damage, Field};
+use crate::state::placement::Placement;
 use crate::state::vectors::Vectors;
 use crate::state::visibility::Visibility;
 
@@ -32,6 +34,8 @@ pub(crate) struct Snapshot {
     /// The number of records.
     pub(crate) live: u64,
     pub(crate) visibility: Visibility,
+    /// Where the session keeps full vectors.
+    pub(crate) placement: Arc<Placement>,
     /// `None` until the configuration has a dim.
     pub(crate) vectors: Option<Vectors>,
     pub(crate) text: TextIndex,
@@ -57,10 +61,15 @@ impl Snapshot {
         row < self.rows && self.visibility.lives(row, self.sequence)
     }
 
+    /// Return the vector of a row, if it has one.
+    pub(crate) fn vector(&self, row: u32) -> Result<Option<Vec<f32>>, QueryError> {
+        Ok(self.vectors.as_ref().map(|vectors| vectors.get(row)).transpose()?.flatten())
+    }
+
     /// Replace the configuration with one that extends it.
     pub(crate) fn take_config(&mut self, config: Config) -> Result<(), String> {
         if let (Some(dim), None) = (config.dim, &self.vectors) {
-            self.vectors = Some(Vectors::empty(config.options(dim))?);
+            self.vectors = Some(Vectors::empty(self.placement.of(&config.options(dim)))?);
         }
         self.config = Arc::new(config);
         Ok(())

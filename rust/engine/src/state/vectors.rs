@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use tiercel_index::{Budget, Filter, Index, Options, SearchSettings, Stats, Storage, Trace, Work};
+use tiercel_index::{Budget, Filter, Index, Options, Raw, RawError, SearchSettings, Stats, Storage, Trace, Work};
 
 use crate::errors::QueryError;
 
@@ -65,7 +65,7 @@ impl Nearest {
 }
 
 fn new_segment(main: &Index) -> Result<Arc<Index>, String> {
-    let options = Options { storage: Storage::Raw, ..main.options().clone() };
+    let options = Options { storage: Storage::Raw, raw: Raw::Memory, ..main.options().clone() };
     Index::new(options).map(Arc::new).map_err(|error| error.to_string())
 }
 
@@ -142,9 +142,14 @@ impl Vectors {
         self.indexes().map(|index| index.norms()).fold((f64::INFINITY, 0.0), wider)
     }
 
-    /// Return the vector of a row.
-    pub(crate) fn get(&self, row: u32) -> Option<Vec<f32>> {
-        self.indexes().find_map(|index| index.get(&[u64::from(row)]).ok())
+    /// Return the vector of a row, if it has one.
+    pub(crate) fn get(&self, row: u32) -> Result<Option<Vec<f32>>, RawError> {
+        for index in self.indexes() {
+            if let Some(vector) = index.vectors(&[u64::from(row)])?.pop().flatten() {
+                return Ok(Some(vector));
+            }
+        }
+        Ok(None)
     }
 
     /// Return the main index and all growing segments.
@@ -233,8 +238,8 @@ mod tests {
     fn many_vectors_take_several_segments() {
         let vectors = vectors(0..SEGMENT as u64 + 1);
         assert_eq!(vectors.growing.iter().map(|segment| segment.len()).collect::<Vec<_>>(), [SEGMENT, 1]);
-        assert_eq!(vectors.get(SEGMENT as u32), Some(vec![SEGMENT as f32, 0.0]));
-        assert_eq!(vectors.get(SEGMENT as u32 + 1), None);
+        assert_eq!(vectors.get(SEGMENT as u32), Ok(Some(vec![SEGMENT as f32, 0.0])));
+        assert_eq!(vectors.get(SEGMENT as u32 + 1), Ok(None));
     }
 
     #[test]

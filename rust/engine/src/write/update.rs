@@ -191,8 +191,7 @@ fn metadata_of(snapshot: &Snapshot, id: &str) -> Result<Option<String>, WriteErr
 }
 
 fn vector_of(snapshot: &Snapshot, id: &str, row: u32) -> Result<Vec<f32>, QueryError> {
-    let vector = snapshot.vectors.as_ref().and_then(|vectors| vectors.get(row));
-    vector.ok_or_else(|| QueryError::Failed(format!("no vector of record {} in row {row}", quoted(id))))
+    snapshot.vector(row)?.ok_or_else(|| QueryError::Failed(format!("no vector of record {} in row {row}", quoted(id))))
 }
 
 /// Return the parts of each record, combined for equal ids; later parts win.

@@ -13,6 +13,7 @@ mod isolated;
 mod lasting;
 mod long;
 mod model;
+mod on_disk;
 mod scanning;
 mod searching;
 mod stages;

@@ -9,7 +9,7 @@ use tiercel_container::sim::{Fault, FaultKind, Replay, SimVfs};
 use tiercel_engine::{
     Collection, Durability, NewRecord, OpenError, OpenOptions, Page, Running, Search, StorageError, WriteError,
 };
-use tiercel_index::{Metric, Storage};
+use tiercel_index::{Metric, Raw, Storage};
 
 use crate::crash::wrong;
 use crate::long::{Tally, seed};
@@ -28,7 +28,13 @@ fn wanted(storage: Option<&str>) -> OpenOptions {
 }
 
 fn open(vfs: &SimVfs, storage: Option<&str>) -> Result<Collection, OpenError> {
-    Collection::open_on(Arc::new(vfs.clone()), Path::new("/collection"), wanted(storage), RUNNING)
+    open_in(vfs, storage, Raw::Memory)
+}
+
+/// Open it with full vectors in memory or on disk.
+fn open_in(vfs: &SimVfs, storage: Option<&str>, raw: Raw) -> Result<Collection, OpenError> {
+    let wanted = OpenOptions { raw: Some(raw), ..wanted(storage) };
+    Collection::open_on(Arc::new(vfs.clone()), Path::new("/collection"), wanted, RUNNING)
 }
 
 fn vector(number: u32) -> [f32; DIM] {
@@ -88,10 +94,19 @@ const STEPS: [Step; 10] = [
 
 #[test]
 fn after_a_power_cut_the_storage_is_the_old_or_the_new_one() {
-    const IMAGES: u64 = 150;
+    a_power_cut(Raw::Memory);
+}
+
+#[test]
+fn after_a_power_cut_with_full_vectors_on_disk_it_is_too() {
+    a_power_cut(Raw::Disk);
+}
+
+fn a_power_cut(raw: Raw) {
+    const IMAGES: u64 = 100;
     let vfs = SimVfs::new();
     vfs.record();
-    let collection = open(&vfs, None).unwrap();
+    let collection = open_in(&vfs, None, raw).unwrap();
     let mut states = vec![(collection.config().storage, ids(&collection))];
     vfs.mark(1);
     for step in STEPS {
@@ -106,7 +121,7 @@ fn after_a_power_cut_the_storage_is_the_old_or_the_new_one() {
     }
     collection.close().unwrap();
     let is_right = |image: &SimVfs, mark: usize| {
-        let Ok(collection) = open(image, None) else { return false };
+        let Ok(collection) = open_in(image, None, raw) else { return false };
         let state = (collection.config().storage, ids(&collection));
         check(&collection);
         collection.change_storage(of_name("sq8")).unwrap();

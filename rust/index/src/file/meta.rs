@@ -124,6 +124,7 @@ impl Meta {
             metric: [Metric::Cosine, Metric::Dot, Metric::L2][kind(4, 3)?],
             dtype: [Dtype::F32, Dtype::F16][kind(5, 2 + FORGOTTEN)? % usize::from(FORGOTTEN)],
             raw: Raw::Memory,
+            spill: None,
             rerank: Rerank::Full,
             storage,
             memory: None,

@@ -2,6 +2,7 @@
 //! as streams. `docs/reference/format-index.md` describes it.
 
 mod efforts;
+pub(crate) mod keep;
 mod meta;
 mod norms;
 mod partitions;

@@ -13,7 +13,8 @@ use tiercel_quant::{Parameters, ParametersError, Rotation};
 use tiercel_simd::{Chunked, Level};
 
 use super::efforts::{self, EFFORTS};
-use super::meta::{META, META_LEN, Meta, RAW, UNTRAINED, wrong};
+use super::keep::{Keep, Place};
+use super::meta::{META, META_LEN, Meta, UNTRAINED, wrong};
 use super::norms::{NORMS, norms_len, read_norms, write_norms};
 use super::partitions::{self, CENTROIDS, LISTS, PROBE};
 use crate::errors::{Corruption, LoadError};
@@ -172,39 +173,9 @@ fn write_values(values: &Chunked<u32>, out: &mut dyn Write) -> io::Result<()> {
 /// Bytes of full vectors that are read at a time if they stay in their file.
 const PART: usize = 1 << 20;
 
-/// What a loaded index does with its full vectors.
-#[derive(Clone, Copy)]
-struct Keep<'a> {
-    raw: Raw,
-    rerank: Rerank,
-    /// The file in which they stay, or from which they are only checked.
-    file: Option<&'a Arc<dyn VfsFile>>,
-}
-
-impl Keep<'_> {
-    const DEFAULT: Self = Self { raw: Raw::Memory, rerank: Rerank::Full, file: None };
-
-    /// Return the options of an index that the file describes.
-    fn options(self, meta: &Meta) -> Result<Options, LoadError> {
-        let raw = if meta.are_forgotten { Raw::Nothing } else { self.raw };
-        if raw != Raw::Memory && (meta.coding == RAW || meta.options.storage == Storage::Raw) {
-            return Err(LoadError::Compared { raw: raw.name() });
-        }
-        if meta.are_forgotten && self.rerank == Rerank::Half {
-            return Err(LoadError::Forgotten);
-        }
-        // There is nothing else to compare with.
-        let rerank = if raw == Raw::Nothing && self.rerank == Rerank::Full { Rerank::Nothing } else { self.rerank };
-        // What is kept of a file of half precision is that.
-        Ok(Options { raw, rerank, ..meta.options.clone() })
-    }
-}
-
 /// Read an index.
 fn read<R: Read>(mut reader: SectionReader<R>, keep: Keep<'_>) -> Result<(Options, State), LoadError> {
-    let mut bytes = [0; META_LEN as usize];
-    reader.read_into(META, &mut bytes)?;
-    let meta = Meta::from_bytes(&bytes, read_parts(&mut reader)?)?;
+    let meta = read_meta(&mut reader)?;
     let mut options = keep.options(&meta)?;
     let mut state = State::new(&options);
     let nodes: Vec<u64> = reader.read_vec(LEVELS, u64::from(meta.levels) - 1)?;
@@ -224,10 +195,7 @@ fn read<R: Read>(mut reader: SectionReader<R>, keep: Keep<'_>) -> Result<(Option
     if meta.are_forgotten {
         reader.read_into(VECTORS, &mut [])?;
     } else {
-        // What is kept without full vectors must be in memory: a copy, or the few that have no codes.
-        let are_replaced = options.keeps_nothing() || options.kept() != meta.options.dtype;
-        let file = keep.file.filter(|_| options.raw == Raw::Disk || (are_replaced && meta.coding != UNTRAINED));
-        state.rows = read_rows(&mut reader, &meta.options, meta.slots, file)?;
+        state.rows = read_rows(&mut reader, &meta.options, meta.slots, keep.place_for(&options, &meta))?;
     }
     state.coding = read_coding(&mut reader, &meta)?;
     (state.trained, state.build_seconds) = (meta.trained as usize, meta.build_seconds);
@@ -260,21 +228,27 @@ fn read<R: Read>(mut reader: SectionReader<R>, keep: Keep<'_>) -> Result<(Option
     Ok((options, state))
 }
 
-/// Read the full vectors, or check them and leave them in `file`.
+fn read_meta(reader: &mut SectionReader<impl Read>) -> Result<Meta, LoadError> {
+    let mut bytes = [0; META_LEN as usize];
+    reader.read_into(META, &mut bytes)?;
+    Meta::from_bytes(&bytes, read_parts(reader)?)
+}
+
+/// Read the full vectors, or check them and leave them where they are.
 fn read_rows(
     reader: &mut SectionReader<impl Read>,
     options: &Options,
     slots: u64,
-    file: Option<&Arc<dyn VfsFile>>,
+    place: Option<&Place>,
 ) -> Result<Rows, LoadError> {
     const NAME: &str = "section VECT";
     let row_bytes = options.row_bytes();
     reader.expect_len(VECTORS, slots, row_bytes)?;
-    let rows = if let Some(file) = file {
-        let mut staying =
-            Staying::new(&Options { raw: Raw::Disk, ..options.clone() }, Arc::clone(file), reader.start(VECTORS));
+    let rows = if let Some(Place { file, offset, spill }) = place {
+        let options = Options { raw: Raw::Disk, spill: spill.clone(), ..options.clone() };
+        let mut staying = Staying::new(&options, Arc::clone(file), offset + reader.start(VECTORS));
         let mut part = vec![0; (PART / row_bytes).max(1) * row_bytes];
-        reader.read_parts(VECTORS, &mut part, |part| staying.take(part, options, NAME))?;
+        reader.read_parts(VECTORS, &mut part, |part| staying.take(part, &options, NAME))?;
         staying.end()
     } else {
         let rows = Rows::from_file(options, slots as usize, |pieces| reader.read_pieces(VECTORS, pieces))?;
@@ -398,7 +372,8 @@ impl Index {
     pub fn load_from(file: &Arc<dyn VfsFile>, raw: Raw, rerank: Rerank) -> Result<Self, LoadError> {
         let input = BufReader::with_capacity(PART, VfsReader::new(&**file)?);
         let reader = SectionReader::new(input, file.len()?, &KIND, &TAGS)?;
-        Self::read_sections(reader, Keep { raw, rerank, file: Some(file) })
+        let place = Place { file: Arc::clone(file), offset: 0, spill: None };
+        Self::read_sections(reader, Keep { raw, rerank, place: Some(&place) })
     }
 
     /// Write the content of the file to `out`: [`Self::file_len`] bytes, unless the index changes.
@@ -424,9 +399,22 @@ impl Index {
     }
 
     /// Make an index from `len` bytes that [`Self::write_to`] wrote, read through an input that
-    /// returns only verified bytes, such as a section of another file, whose checksums suffice.
-    pub fn read_verified(input: impl Read, len: u64) -> Result<Self, LoadError> {
-        Self::read_sections(SectionReader::of_verified(input, len, &KIND, &TAGS)?, Keep::DEFAULT)
+    /// returns only verified bytes, such as a section of another file, whose checksums suffice. With
+    /// the place of these bytes, the full vectors stay there.
+    pub fn read_verified(input: impl Read, len: u64, place: Option<&Place>) -> Result<Self, LoadError> {
+        let raw = if place.is_some() { Raw::Disk } else { Raw::Memory };
+        let reader = SectionReader::of_verified(input, len, &KIND, &TAGS)?;
+        Self::read_sections(reader, Keep { raw, place, ..Keep::DEFAULT })
+    }
+
+    /// Let full vectors on disk stay at this place, where [`Self::write_to`] wrote the index, and give
+    /// back the temporary file that they were in. Verified bytes are read from `input`, as many as
+    /// needed of `len`.
+    pub fn settle(&self, input: impl Read, len: u64, place: &Place) -> Result<(), LoadError> {
+        let mut reader = SectionReader::of_verified(input, len, &KIND, &TAGS)?;
+        let slots = read_meta(&mut reader)?.slots as usize;
+        self.change(|state| state.rows.settle(slots, Arc::clone(&place.file), place.offset + reader.start(VECTORS)));
+        Ok(())
     }
 
     fn read_sections(reader: SectionReader<impl Read>, keep: Keep<'_>) -> Result<Self, LoadError> {

@@ -155,6 +155,14 @@ impl Index {
         removed
     }
 
+    /// Publish a changed copy of the state, which finds the same as before.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut State)) {
+        let _writer = self.writer.lock();
+        let mut next = State::clone(&self.state());
+        change(&mut next);
+        self.publish(next);
+    }
+
     /// Remove all vectors, free their memory, and return how many were removed.
     pub fn clear(&self) -> usize {
         let _writer = self.writer.lock();

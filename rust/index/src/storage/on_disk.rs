@@ -12,6 +12,7 @@
 //! begins with a [`Watch`], and returns an error if the count has grown when it ends.
 
 use std::cell::Cell;
+use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,7 +24,7 @@ use tiercel_container::{VfsFile, unnamed_file};
 use tiercel_simd::Chunked;
 
 use crate::errors::RawError;
-use crate::options::Dtype;
+use crate::options::{Dtype, Options};
 
 /// How often a read is tried.
 const TRIES: usize = 3;
@@ -36,6 +37,8 @@ pub(crate) struct OnDisk {
     /// Consecutive slots whose vectors lie side by side, in order.
     extents: Vec<Extent>,
     sums: Chunked<u32>,
+    /// Where to make the temporary file.
+    directory: Option<PathBuf>,
     spill: Arc<Mutex<Option<Spill>>>,
     failures: Arc<Failures>,
 }
@@ -78,13 +81,44 @@ thread_local! {
 
 impl OnDisk {
     /// Make no rows; `failures` will count their failed reads.
-    pub(crate) fn new(dim: usize, dtype: Dtype, failures: Arc<Failures>) -> Self {
-        Self { dim, dtype, extents: Vec::new(), sums: Chunked::new(1), spill: Arc::default(), failures }
+    pub(crate) fn new(options: &Options, failures: Arc<Failures>) -> Self {
+        Self {
+            dim: options.dim,
+            dtype: options.kept(),
+            extents: Vec::new(),
+            sums: Chunked::new(1),
+            directory: options.spill.clone(),
+            spill: Arc::default(),
+            failures,
+        }
     }
 
     /// Let the first rows be those of a file, from `offset` on, whose checksums [`Self::found`] gets.
     pub(crate) fn begin_with(&mut self, file: Arc<dyn VfsFile>, offset: u64) {
         self.extents.push(Extent { first: self.len(), file, offset });
+    }
+
+    /// Let the first `len` rows be those of a file that has the same, from `offset` on. The others
+    /// stay where they are.
+    pub(crate) fn settle(&mut self, len: usize, file: Arc<dyn VfsFile>, offset: u64) {
+        assert!(0 < len && len <= self.len(), "{len} of {} vectors in a file", self.len());
+        let begin = Extent { first: 0, file, offset };
+        if len == self.len() {
+            // Whoever still has rows in the temporary file keeps that open.
+            (self.extents, self.spill) = (vec![begin], Arc::default());
+            return;
+        }
+        let at = self.extent_of(len);
+        let mut rest = self.extents.split_off(at);
+        rest[0].offset += ((len - rest[0].first) * self.row_bytes()) as u64;
+        rest[0].first = len;
+        self.extents = vec![begin];
+        self.extents.append(&mut rest);
+    }
+
+    /// The place of the extent that has a slot.
+    fn extent_of(&self, slot: usize) -> usize {
+        self.extents.partition_point(|extent| extent.first <= slot) - 1
     }
 
     /// Append the checksum of the next vector of the file, which has these bytes.
@@ -147,7 +181,7 @@ impl OnDisk {
         let mut spill = self.spill.lock();
         let owner = process::id();
         if spill.as_ref().is_none_or(|spill| spill.owner != owner) {
-            let file = unnamed_file().map_err(|error| RawError::write(&error))?.into();
+            let file = unnamed_file(self.directory.as_deref()).map_err(|error| RawError::write(&error))?.into();
             *spill = Some(Spill { file, end: 0, owner });
         }
         let spill = spill.as_mut().expect("made above");
@@ -161,7 +195,7 @@ impl OnDisk {
         let row_bytes = self.row_bytes();
         let last = first + out.len() / row_bytes;
         assert!(last <= self.len(), "vectors {first} to {last} of {}", self.len());
-        let mut at = self.extents.partition_point(|extent| extent.first <= first) - 1;
+        let mut at = self.extent_of(first);
         let (mut slot, mut rest) = (first, out);
         while slot < last {
             let end = self.extents.get(at + 1).map_or(last, |next| next.first.min(last));
@@ -197,7 +231,7 @@ impl OnDisk {
 
     /// Tell the system that the vector of a slot will be read soon.
     pub(crate) fn will_read(&self, slot: usize) {
-        let extent = &self.extents[self.extents.partition_point(|extent| extent.first <= slot) - 1];
+        let extent = &self.extents[self.extent_of(slot)];
         let row_bytes = self.row_bytes();
         extent.file.will_read(extent.offset + ((slot - extent.first) * row_bytes) as u64, row_bytes);
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
+use tiercel_container::VfsFile;
 use tiercel_quant::AnyCodec;
 use tiercel_simd::{Buffer, Chunked, Isa};
 
@@ -48,12 +49,12 @@ pub(super) enum Values {
 
 impl Rows {
     pub(crate) fn new(options: &Options) -> Self {
-        let &Options { dim, metric, raw, .. } = options;
+        let (dim, metric, raw) = (options.dim, options.metric, options.raw);
         let failures = Arc::<Failures>::default();
         let values = match (raw, options.kept()) {
             (Raw::Memory | Raw::Nothing, Dtype::F32) => Values::F32(Chunked::new(dim)),
             (Raw::Memory | Raw::Nothing, Dtype::F16) => Values::F16(Chunked::new(dim)),
-            (Raw::Disk, dtype) => Values::Disk(OnDisk::new(dim, dtype, Arc::clone(&failures))),
+            (Raw::Disk, _) => Values::Disk(OnDisk::new(options, Arc::clone(&failures))),
         };
         Self { dim, metric, values, inverse_norms: Chunked::new(1), norms: NO_NORMS, failures }
     }
@@ -133,7 +134,7 @@ impl Rows {
         if self.are_on_disk() {
             return Ok(());
         }
-        let mut disk = OnDisk::new(options.dim, options.dtype, Arc::clone(&self.failures));
+        let mut disk = OnDisk::new(options, Arc::clone(&self.failures));
         let (mut scratch, mut first) = (Vec::new(), 0);
         while first < self.len() {
             let some = self.block(first, self.len(), &mut scratch);
@@ -142,6 +143,13 @@ impl Rows {
         }
         self.values = Values::Disk(disk);
         Ok(())
+    }
+
+    /// If they are on disk, let the first `len` be those of a file that has the same, from `offset` on.
+    pub(crate) fn settle(&mut self, len: usize, file: Arc<dyn VfsFile>, offset: u64) {
+        if let Values::Disk(disk) = &mut self.values {
+            disk.settle(len, file, offset);
+        }
     }
 
     /// Forget the full vectors, if there were any: these codes, one for each, stand for them from now

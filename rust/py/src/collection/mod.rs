@@ -22,7 +22,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use tiercel_engine::filter::Filter;
 use tiercel_engine::{Collection, Language, Moment, Norms, OpenOptions, Order, Page, Running, Search, metric_name};
-use tiercel_index::Work;
+use tiercel_index::{Raw, Work};
 
 use crate::arguments;
 use crate::errors;
@@ -72,6 +72,7 @@ impl CollectionCore {
         schema: Option<Vec<(String, String)>>,
         create: bool,
         storage: Option<&Bound<'_, PyAny>>,
+        on_disk: bool,
     ) -> PyResult<Self> {
         let wanted = OpenOptions {
             dim,
@@ -80,6 +81,7 @@ impl CollectionCore {
             tokenizer: languages.map(|languages| opening::tokenizer(py, languages)).transpose()?,
             fingerprint,
             schema: schema.map(|fields| opening::schema(py, fields)).transpose()?,
+            raw: on_disk.then_some(Raw::Disk),
             must_exist: !create,
         };
         let running = Running { durability: opening::durability(durability), threads };
@@ -103,6 +105,11 @@ impl CollectionCore {
     #[getter]
     fn storage(&self, py: Python<'_>) -> PyResult<Cow<'static, str>> {
         Ok(self.handle.config(py)?.storage.name())
+    }
+
+    #[getter]
+    fn raw(&self, py: Python<'_>) -> PyResult<&'static str> {
+        self.handle.call(py, |collection| collection.raw().name())
     }
 
     #[getter]

@@ -35,6 +35,7 @@ impl Options<'_> {
             metric: choice(&self.metric, "metric", arguments::METRICS)?,
             dtype: choice(&self.dtype, "dtype", arguments::DTYPES)?,
             raw,
+            spill: None,
             rerank,
             storage: match &self.storage {
                 Given::Yes(value) => arguments::storage(value)?,
