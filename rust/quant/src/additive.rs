@@ -5,8 +5,10 @@
 //!        [ . . . ][ . . . ][ . . . ]           residual: each codes what is left of all values
 //! row    | code   | code   | code   |          a byte for 256 centroids, half a byte for 16:
 //!        | norm: f32 |                         byte j holds code 2 j (low half) and 2 j + 1
-//! query  a table of 256 distances for each byte of a row; the distance is the sum of one from each
+//! query  the distances from the centroids of each book; that of a row is the sum of one from each
 //! ```
+//!
+//! For codes of 4 bits, these distances are rounded to [bytes](crate::bytes).
 //!
 //! A row also has the squared length of what it stands for if the centroids of several books overlap
 //! and distances are squares, since |q - x|^2 = |q|^2 - 2 <q, x> + |x|^2. Sums have a fixed order, so
@@ -14,16 +16,18 @@
 
 use std::borrow::Cow;
 
+use tiercel_simd::tables::{READ, ROWS};
 use tiercel_simd::{Buffer, Isa};
 
 use crate::books::Books;
-use crate::codec::{Codec, Geometry, Parameters, ParametersError, Training};
+use crate::bytes::ByteTables;
+use crate::codec::{Codec, Geometry, Parameters, ParametersError, Training, one_by_one};
 use crate::factors;
 use crate::panel::{LIMIT, limited};
 use crate::rotation::Rotation;
 use crate::shape::{AdditiveShape, Form};
 
-/// Distances in the table of a byte.
+/// Distances in the table of a code of 8 bits.
 const ENTRIES: usize = 256;
 
 /// Sums added up separately, so that one need not wait for the other.
@@ -41,8 +45,10 @@ pub struct Additive<const SQUARE: bool> {
 /// memory.
 #[derive(Clone, Default)]
 pub struct AdditiveQuery {
-    /// [`ENTRIES`] distances for each byte of codes.
+    /// The distances from the centroids of each book.
     tables: Buffer<f32>,
+    /// These in bytes, for codes of 4 bits.
+    bytes: ByteTables,
     scratch: Vec<f32>,
     /// Whether a distance overflowed.
     overflowed: bool,
@@ -69,34 +75,54 @@ impl<const SQUARE: bool> Additive<SQUARE> {
     fn tabulate(&self, query: &mut AdditiveQuery) {
         let shape = self.books.shape();
         let vector = std::mem::take(&mut query.scratch);
-        query.tables.resize(shape.bytes() * ENTRIES, 0.0);
         let count = shape.centroids();
+        query.tables.resize(shape.parts() * count, 0.0);
         let mut overflow = 0.0f32;
-        let (mut low, mut high) = ([0.0; ENTRIES], [0.0; ENTRIES]);
-        for (byte, table) in query.tables.chunks_exact_mut(ENTRIES).enumerate() {
-            if count == ENTRIES {
-                overflow += self.entries(byte, &vector, table);
-                continue;
-            }
-            overflow += self.entries(2 * byte, &vector, &mut low[..count]);
-            high[..count].fill(0.0);
-            if 2 * byte + 1 < shape.parts() {
-                overflow += self.entries(2 * byte + 1, &vector, &mut high[..count]);
-            }
-            for (row, high) in table.chunks_exact_mut(count).zip(&high) {
-                for (entry, low) in row.iter_mut().zip(&low) {
-                    *entry = low + high;
-                }
-            }
+        for (book, table) in query.tables.chunks_exact_mut(count).enumerate() {
+            overflow += self.entries(book, &vector, table);
         }
         // What all sums have in common.
         let common = if self.has_norm() { vector.iter().map(|x| x * x).sum() } else { self.base };
         overflow += f32::from(common > LIMIT);
-        for entry in query.tables.iter_mut().take(ENTRIES) {
-            *entry += common.min(LIMIT);
+        let common = common.min(LIMIT);
+        if count == ENTRIES {
+            for entry in query.tables.iter_mut().take(ENTRIES) {
+                *entry += common;
+            }
+        } else {
+            query.bytes.fill(&query.tables, common, shape.bytes());
         }
         query.overflowed = overflow > 0.0;
         query.scratch = vector;
+    }
+
+    /// Return the sum of the distances of a row, from tables of floats.
+    ///
+    /// # Safety
+    ///
+    /// There is a table for each byte of the codes.
+    #[inline(always)]
+    unsafe fn sum(query: &AdditiveQuery, codes: &[u8]) -> f32 {
+        let mut sums = [0.0f32; SUMS];
+        let mut table = query.tables.as_ptr();
+        let (together, rest) = codes.as_chunks::<SUMS>();
+        for codes in together {
+            for (sum, code) in sums.iter_mut().zip(codes) {
+                // SAFETY: the caller promises a table, which has an entry for each value of a byte.
+                unsafe {
+                    *sum += *table.add(usize::from(*code));
+                    table = table.add(ENTRIES);
+                }
+            }
+        }
+        for (sum, code) in sums.iter_mut().zip(rest) {
+            // SAFETY: as above.
+            unsafe {
+                *sum += *table.add(usize::from(*code));
+                table = table.add(ENTRIES);
+            }
+        }
+        (sums[0] + sums[1]) + (sums[2] + sums[3])
     }
 
     /// Write the distances of a vector from the centroids of one book, or their share of it. Return
@@ -129,7 +155,7 @@ impl<const SQUARE: bool> Codec for Additive<SQUARE> {
 
     const AUTO_MIN_DIM: Option<usize> = None;
     const LINKS: bool = false;
-    const ROW_ALIGN: usize = 32;
+    const ROW_ALIGN: usize = 2 * READ;
 
     fn train(shape: AdditiveShape, training: Training<'_>) -> Self {
         Self::new(training.geometry, Books::train(shape, &training))
@@ -187,34 +213,45 @@ impl<const SQUARE: bool> Codec for Additive<SQUARE> {
     #[inline(always)]
     unsafe fn key<I: Isa>(&self, query: &AdditiveQuery, row: &[u8], dim: usize) -> f32 {
         debug_assert!(row.len() == self.row_bytes(dim));
-        debug_assert!(query.tables.len() == ENTRIES * self.books.shape().bytes());
+        if self.books.shape().centroids() < ENTRIES {
+            // SAFETY: a query that this codec prepared has tables of bytes for its rows.
+            return unsafe { query.bytes.of(row) };
+        }
         let (codes, norm) = if self.has_norm() {
             let (codes, [norm]) = factors::split(row);
             (codes, norm)
         } else {
             (row, 0.0)
         };
-        let mut sums = [0.0f32; SUMS];
-        let mut table = query.tables.as_ptr();
-        let (together, rest) = codes.as_chunks::<SUMS>();
-        for codes in together {
-            for (sum, code) in sums.iter_mut().zip(codes) {
-                // SAFETY: a query that this codec prepared has a table for each byte of the codes,
-                // with an entry for each value of a byte; the caller promises the rest.
-                unsafe {
-                    *sum += *table.add(usize::from(*code));
-                    table = table.add(ENTRIES);
-                }
+        debug_assert!(query.tables.len() == ENTRIES * codes.len());
+        // SAFETY: a query that this codec prepared has a table for each byte of the codes.
+        unsafe { Self::sum(query, codes) + norm }
+    }
+
+    const COMPARES_TOGETHER: bool = true;
+
+    #[inline(always)]
+    unsafe fn keys<I: Isa>(
+        &self,
+        query: &AdditiveQuery,
+        rows: &[*const u8; ROWS],
+        count: usize,
+        dim: usize,
+        keys: &mut [f32; ROWS],
+    ) {
+        let shape = self.books.shape();
+        if shape.centroids() < ENTRIES {
+            let mut sums = [0; ROWS];
+            // SAFETY: a query that this codec prepared has tables of bytes for its rows; the caller
+            // promises these up to the next one, which begins at a multiple of `READ`.
+            unsafe { I::sums_of_tables(query.bytes.entries(), rows, shape.bytes(), &mut sums) };
+            for (key, sum) in keys.iter_mut().zip(sums) {
+                *key = query.bytes.distance(sum);
             }
+        } else {
+            // SAFETY: as the caller promises.
+            unsafe { one_by_one::<Self, I>(self, query, &rows[..count], dim, keys) };
         }
-        for (sum, code) in sums.iter_mut().zip(rest) {
-            // SAFETY: as above.
-            unsafe {
-                *sum += *table.add(usize::from(*code));
-                table = table.add(ENTRIES);
-            }
-        }
-        (sums[0] + sums[1]) + (sums[2] + sums[3]) + norm
     }
 
     #[inline(always)]

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use thiserror::Error;
+use tiercel_simd::tables::ROWS;
 use tiercel_simd::{Isa, Level};
 
 use crate::crew::{Alone, Crew};
@@ -118,6 +119,28 @@ pub trait Codec: Clone + Send + Sync + 'static {
     /// has the instruction set.
     unsafe fn key<I: Isa>(&self, query: &Self::Query, row: &[u8], dim: usize) -> Self::Key;
 
+    /// Whether [`Self::keys`] takes less time than [`Self::key`] for each row.
+    const COMPARES_TOGETHER: bool = false;
+
+    /// Compare a query with the first `count` rows; the others may be compared, too, and may be equal.
+    /// The keys are those of [`Self::key`].
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::key`]; each of the sixteen is valid for reads of [`Self::stride`] bytes.
+    #[inline(always)]
+    unsafe fn keys<I: Isa>(
+        &self,
+        query: &Self::Query,
+        rows: &[*const u8; ROWS],
+        count: usize,
+        dim: usize,
+        keys: &mut [Self::Key; ROWS],
+    ) {
+        // SAFETY: as the caller promises.
+        unsafe { one_by_one::<Self, I>(self, query, &rows[..count], dim, keys) };
+    }
+
     /// Return the distance that a key stands for.
     fn distance(query: &Self::Query, key: Self::Key) -> f32;
 
@@ -150,6 +173,28 @@ pub trait Codec: Clone + Send + Sync + 'static {
     #[inline(always)]
     fn accept<V: Visitor>(&self, visitor: V) -> V::Output {
         visitor.visit::<Self, 0>(self)
+    }
+}
+
+/// Compare a query with rows one by one.
+///
+/// # Safety
+///
+/// As for [`Codec::keys`].
+#[inline(always)]
+pub(crate) unsafe fn one_by_one<C: Codec, I: Isa>(
+    codec: &C,
+    query: &C::Query,
+    rows: &[*const u8],
+    dim: usize,
+    keys: &mut [C::Key; ROWS],
+) {
+    for (row, key) in rows.iter().zip(keys) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let row = std::slice::from_raw_parts(*row, codec.row_bytes(dim));
+            *key = codec.key::<I>(query, row, dim);
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 mod additive;
 mod any;
 mod books;
+mod bytes;
 mod codec;
 mod crew;
 pub mod factors;

@@ -9,7 +9,7 @@
 //! in a function that is not `#[inline(always)]`: a function that is not inlined is compiled
 //! without the instruction set, which turns each instruction into a call.
 
-use crate::Level;
+use crate::{Level, tables};
 
 pub(crate) mod sealed {
     /// A bound that nobody outside can name, so that only types of this crate are instruction sets.
@@ -137,6 +137,25 @@ pub trait Isa: sealed::Sealed + Copy + Send + Sync + 'static {
         }
     }
 
+    /// Write the sum of the distances that each of sixteen rows of 4-bit codes finds in `tables`, laid out
+    /// as in [`tables`]. A row has `bytes` bytes; rows may be equal.
+    ///
+    /// # Safety
+    /// As for the trait; `tables` has [`tables::bytes`]`(bytes)` bytes, and each row is valid for reads of
+    /// `bytes` rounded up to a multiple of [`tables::READ`].
+    #[inline(always)]
+    unsafe fn sums_of_tables(
+        tables: *const u8,
+        rows: &[*const u8; tables::ROWS],
+        bytes: usize,
+        out: &mut [u32; tables::ROWS],
+    ) {
+        for (row, sum) in rows.iter().zip(out) {
+            // SAFETY: as the caller promises.
+            *sum = unsafe { sum_of_tables(tables, *row, bytes) };
+        }
+    }
+
     /// Apply the Walsh-Hadamard transform to `n` values, a power of two, and multiply them by
     /// `scale`. The result has the same bits on every instruction set.
     ///
@@ -162,6 +181,26 @@ pub trait Isa: sealed::Sealed + Copy + Send + Sync + 'static {
         #[cfg(not(target_arch = "x86_64"))]
         let _ = address;
     }
+}
+
+/// Return the sum of the distances that a row of `bytes` bytes of 4-bit codes finds in tables.
+///
+/// # Safety
+///
+/// `tables` has [`tables::bytes`]`(bytes)` bytes, and the row has `bytes`.
+#[inline(always)]
+pub unsafe fn sum_of_tables(tables: *const u8, row: *const u8, bytes: usize) -> u32 {
+    let mut sum = 0;
+    for byte in 0..bytes {
+        // SAFETY: the caller promises the byte, and a table for each of its halves.
+        unsafe {
+            let codes = usize::from(*row.add(byte));
+            let low = *tables.add(tables::place(2 * byte) + codes % 16);
+            let high = *tables.add(tables::place(2 * byte + 1) + codes / 16);
+            sum += u32::from(low) + u32::from(high);
+        }
+    }
+    sum
 }
 
 /// A loop over kernels, compiled for each instruction set.

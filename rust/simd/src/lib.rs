@@ -21,10 +21,11 @@ pub mod packed;
 pub mod packed1;
 pub mod packed2;
 pub mod reference;
+pub mod tables;
 
 pub use buffer::{Buffer, NoMemory, Plain};
 pub use chunked::{Chunked, Table};
-pub use isa::{Isa, Loop};
+pub use isa::{Isa, Loop, sum_of_tables};
 pub use level::{Level, LevelError};
 
 /// Most codes that the squared distance of an integer kernel can sum without overflow: each term is

@@ -57,6 +57,13 @@ pub fn dot_u2i8(codes: &[u8], query: &[i8]) -> i32 {
     dot_u8i8(&unpacked, query)
 }
 
+/// Sum of the distances that a row of packed 4-bit codes finds: entry `16 i + c` is that of code `c` in
+/// place `i`.
+pub fn sum_of_tables(entries: &[u8], row: &[u8]) -> u32 {
+    let codes = row.iter().flat_map(|byte| [byte & 15, byte >> 4]);
+    entries.chunks_exact(16).zip(codes).map(|(table, code)| u32::from(table[usize::from(code)])).sum()
+}
+
 /// The Walsh-Hadamard transform of a power of two of values, times `scale`.
 pub fn hadamard(values: &[f32], scale: f32) -> Vec<f32> {
     let mut values = values.to_vec();

@@ -3,6 +3,7 @@
 use tiercel_quant::{
     AnyCodec, Codec, CodecKind, Geometry, Key, Parameters, Rotation, Training, Visitor, order as order_of,
 };
+use tiercel_simd::tables::ROWS;
 use tiercel_simd::{Isa, Level, Loop};
 
 use crate::{GEOMETRIES, SAMPLE, normals};
@@ -60,8 +61,35 @@ impl<C: Codec> Loop for ComparedLoop<'_, C> {
                 distances.push(C::distance(query, key));
             }
         }
+        for (query, distances) in [(&query, &by_query), (&coded, &by_code)] {
+            assert_eq!(together::<I, C>(codec, query, &rows), *distances, "sixteen at a time");
+        }
         (rows, [by_query, by_code])
     }
+}
+
+/// Compare a query with rows, sixteen at a time. After a row, there may be anything up to the next one.
+#[expect(clippy::inline_always, reason = "compiled inside the function that enables the instruction set")]
+#[inline(always)]
+fn together<I: Isa, C: Codec>(codec: &C, query: &C::Query, rows: &[Vec<u8>]) -> Vec<f32> {
+    let (dim, mut distances) = (codec.dim(), Vec::new());
+    for rows in rows.chunks(ROWS) {
+        let padded: Vec<Vec<u8>> = rows
+            .iter()
+            .map(|row| {
+                let mut row = row.clone();
+                row.resize(codec.stride(dim), 0xa5);
+                row
+            })
+            .collect();
+        let places: [*const u8; ROWS] = std::array::from_fn(|at| padded[at.min(rows.len() - 1)].as_ptr());
+        let mut keys = [C::Key::from_order(0); ROWS];
+        // SAFETY: all have the length of rows with what is between them, and this codec prepared the
+        // query; `Level::run` checked the instruction set.
+        unsafe { codec.keys::<I>(query, &places, rows.len(), dim, &mut keys) };
+        distances.extend(keys[..rows.len()].iter().map(|key| C::distance(query, *key)));
+    }
+    distances
 }
 
 /// Return the codecs without parameters, and some of each form with them.

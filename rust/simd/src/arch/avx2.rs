@@ -12,8 +12,10 @@ use core::arch::x86_64::{
     _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_epi8, _mm256_sub_epi16, _mm256_sub_ps, _mm256_xor_si256,
 };
 
+use super::lookup256::sums_of_tables;
 use super::portable::Portable;
 use crate::isa::sealed::Sealed;
+use crate::tables::ROWS;
 use crate::{Isa, Level, packed::BLOCK, packed2};
 
 /// Kernels for AVX2.
@@ -368,6 +370,12 @@ impl Isa for Avx2 {
                 }
             }
         }
+    }
+
+    #[inline(always)]
+    unsafe fn sums_of_tables(tables: *const u8, rows: &[*const u8; ROWS], bytes: usize, out: &mut [u32; ROWS]) {
+        // SAFETY: as the caller promises.
+        unsafe { sums_of_tables(tables, rows, bytes, out) };
     }
 
     #[inline(always)]

@@ -6,16 +6,18 @@ use core::arch::x86_64::{
     _mm256_set1_epi16, _mm256_setzero_si256, _mm256_srli_epi16, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512,
     _mm512_broadcast_i64x4, _mm512_castsi512_si256, _mm512_cmpgt_epu64_mask, _mm512_cvtepi8_epi16,
     _mm512_cvtepu8_epi16, _mm512_cvtph_ps, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_extracti64x4_epi64,
-    _mm512_fmadd_ps, _mm512_inserti64x4, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_cmpgt_epu64_mask,
-    _mm512_mask_storeu_epi64, _mm512_maskz_loadu_epi8, _mm512_maskz_loadu_epi64, _mm512_maskz_loadu_ps,
-    _mm512_maskz_mov_epi8, _mm512_reduce_add_epi32, _mm512_reduce_add_ps, _mm512_set1_epi8, _mm512_set1_epi16,
-    _mm512_set1_epi32, _mm512_set1_epi64, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16,
-    _mm512_srli_epi16, _mm512_srlv_epi16, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_sub_epi8, _mm512_sub_epi16,
-    _mm512_sub_ps, _mm512_zextsi256_si512,
+    _mm512_inserti64x4, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_cmpgt_epu64_mask, _mm512_mask_storeu_epi64,
+    _mm512_maskz_loadu_epi8, _mm512_maskz_loadu_epi64, _mm512_maskz_loadu_ps, _mm512_maskz_mov_epi8,
+    _mm512_reduce_add_epi32, _mm512_reduce_add_ps, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi64,
+    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16, _mm512_srli_epi16, _mm512_srlv_epi16,
+    _mm512_storeu_si512, _mm512_sub_epi8, _mm512_sub_epi16, _mm512_zextsi256_si512,
 };
 
 use super::hadamard512::hadamard;
+use super::lookup512::sums_of_tables;
+use super::tiles512::{integer_tile, step, tile};
 use crate::isa::sealed::Sealed;
+use crate::tables::ROWS;
 use crate::{Isa, Level, packed::BLOCK, packed1, packed2};
 
 /// Kernels for AVX-512.
@@ -26,20 +28,6 @@ pub(crate) struct Avx512;
 #[inline(always)]
 fn lowest(count: usize) -> u64 {
     if count >= 64 { u64::MAX } else { (1 << count) - 1 }
-}
-
-/// `sum + a * b`, or `sum + (a - b)^2`.
-#[inline(always)]
-unsafe fn step<const L2: bool>(a: __m512, b: __m512, sum: __m512) -> __m512 {
-    // SAFETY: the caller promises AVX-512.
-    unsafe {
-        if L2 {
-            let difference = _mm512_sub_ps(a, b);
-            _mm512_fmadd_ps(difference, difference, sum)
-        } else {
-            _mm512_fmadd_ps(a, b, sum)
-        }
-    }
 }
 
 /// Values that load as single precision.
@@ -229,50 +217,6 @@ unsafe fn dot_quarters_of_tail(codes: *const u8, query: *const i8, count: usize)
     }
 }
 
-/// Sum `step` of `HIGH` rows with two vectors of queries. Twenty-four sums, two vectors of queries
-/// and a value of a row fit the thirty-two registers.
-#[inline(always)]
-unsafe fn tile<const L2: bool, const HIGH: usize>(rows: *const f32, queries: *const f32, n: usize, out: *mut f32) {
-    // SAFETY: the caller promises `HIGH` rows and 32 queries of `n` values, and room for the sums.
-    unsafe {
-        let mut sums = [[_mm512_setzero_ps(); 2]; HIGH];
-        for i in 0..n {
-            let query = [_mm512_loadu_ps(queries.add(32 * i)), _mm512_loadu_ps(queries.add(32 * i + 16))];
-            for (r, sums) in sums.iter_mut().enumerate() {
-                let value = _mm512_set1_ps(*rows.add(r * n + i));
-                sums[0] = step::<L2>(value, query[0], sums[0]);
-                sums[1] = step::<L2>(value, query[1], sums[1]);
-            }
-        }
-        for (r, sums) in sums.iter().enumerate() {
-            _mm512_storeu_ps(out.add(32 * r), sums[0]);
-            _mm512_storeu_ps(out.add(32 * r + 16), sums[1]);
-        }
-    }
-}
-
-/// Sum products of `HIGH` rows with two vectors of queries, four values at a time.
-#[inline(always)]
-unsafe fn integer_tile<const HIGH: usize>(rows: *const i8, queries: *const u8, n: usize, out: *mut i32) {
-    // SAFETY: the caller promises `HIGH` rows and 32 queries of `n` values, and room for the sums.
-    unsafe {
-        let mut sums = [[_mm512_setzero_si512(); 2]; HIGH];
-        for i in (0..n).step_by(4) {
-            let four = queries.add(32 * i);
-            let query = [_mm512_loadu_si512(four.cast()), _mm512_loadu_si512(four.add(64).cast())];
-            for (r, sums) in sums.iter_mut().enumerate() {
-                let values = _mm512_set1_epi32(rows.add(r * n + i).cast::<i32>().read_unaligned());
-                sums[0] = _mm512_dpbusd_epi32(sums[0], query[0], values);
-                sums[1] = _mm512_dpbusd_epi32(sums[1], query[1], values);
-            }
-        }
-        for (r, sums) in sums.iter().enumerate() {
-            _mm512_storeu_si512(out.add(32 * r).cast(), sums[0]);
-            _mm512_storeu_si512(out.add(32 * r + 16).cast(), sums[1]);
-        }
-    }
-}
-
 impl Sealed for Avx512 {}
 
 impl Isa for Avx512 {
@@ -456,6 +400,12 @@ impl Isa for Avx512 {
                 }
             }
         }
+    }
+
+    #[inline(always)]
+    unsafe fn sums_of_tables(tables: *const u8, rows: &[*const u8; ROWS], bytes: usize, out: &mut [u32; ROWS]) {
+        // SAFETY: as the caller promises.
+        unsafe { sums_of_tables(tables, rows, bytes, out) };
     }
 
     #[inline(always)]

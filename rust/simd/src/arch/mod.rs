@@ -9,7 +9,13 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod hadamard512;
+#[cfg(target_arch = "x86_64")]
+mod lookup256;
+#[cfg(target_arch = "x86_64")]
+mod lookup512;
 mod portable;
+#[cfg(target_arch = "x86_64")]
+mod tiles512;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx2::Avx2;

@@ -7,6 +7,7 @@ use tiercel_simd::{Isa, Level, Loop, tolerance};
 mod floats;
 mod guarded;
 mod integers;
+mod lookups;
 #[path = "../machine/mod.rs"]
 mod machine;
 mod packing;
