@@ -377,7 +377,8 @@ class Index:
             Target recall@k, above 0 and at most 1; 0.95 if neither is passed. 1 is exact, unless
             `raw` is "none". Below 1, a table measured on text embeddings chooses `ef_search`, and
             more where a survey found that the vectors of this index need it; queries unlike them may
-            find less. With kind "ivf", the index has measured how many of its lists that takes.
+            find less. With kind "ivf", the index has measured how many of its lists that takes. Many
+            queries are compared with all vectors, and `exact` is True, where that costs less.
         filter : array of bool or of integers, optional
             Mask of shape `(len(index),)`, aligned with `ids`, or allowed ids; ignores unknown ones.
         threads : int, optional

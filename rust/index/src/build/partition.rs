@@ -15,7 +15,8 @@ use crate::search::allowed::Allowed;
 use crate::search::best::Best;
 use crate::search::flat::{Scan, Sink};
 use crate::search::probe::Order;
-use crate::search::query::{Hit, NO_HIT, Search, Strategy};
+use crate::search::query::{Hit, NO_HIT, Search};
+use crate::search::strategy::Strategy;
 use crate::storage::candidate::key_of;
 
 /// Vectors of the index whose neighbours are looked for.

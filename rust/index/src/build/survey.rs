@@ -8,8 +8,9 @@ use crate::errors::Interrupted;
 use crate::options::Rerank;
 use crate::search::allowed::Allowed;
 use crate::search::best::Best;
-use crate::search::query::{Hit, Memory, NO_HIT, Search, Strategy, walked};
+use crate::search::query::{Hit, Memory, NO_HIT, Search};
 use crate::search::recall::walk_for;
+use crate::search::strategy::{Strategy, walked};
 use crate::storage::efforts::{Attempt, Efforts};
 use crate::storage::ranks::TARGETS;
 

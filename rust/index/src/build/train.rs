@@ -7,7 +7,7 @@ use crate::build::link::Linker;
 use crate::errors::{BuildError, Interrupted};
 use crate::options::{Raw, Storage};
 use crate::search::best::Best;
-use crate::search::query::FEW;
+use crate::search::strategy::FEW;
 use crate::state::Coding;
 use crate::storage::any_space::{AnySpace, SpaceLoop};
 use crate::storage::candidate::{key_of, slot_of};

@@ -5,6 +5,7 @@
 //! likely next one is prefetched while the next is expanded, or when it became likely.
 
 use tiercel_simd::Isa;
+use tiercel_simd::tables::ROWS;
 
 use super::layers::{Graph, Layer, NONE};
 use super::pool::Pool;
@@ -127,24 +128,66 @@ pub(crate) unsafe fn walk<I: Isa, S: Space>(
                 unsafe { space.prefetch::<I>(slots.of(other)) };
             }
         }
-        let mut bound = pool.bound();
-        for at in 0..count {
-            // SAFETY: `AHEAD` nodes follow the current ones. All are nodes of the level; the caller
-            // vouches for their slots, the query and the instruction set.
-            let (other, key) = unsafe {
-                let (other, ahead) = (*fresh.get_unchecked(at), *fresh.get_unchecked(at + AHEAD));
-                space.prefetch::<I>(slots.of(ahead));
-                (other, space.key::<I>(query, slots.of(other)))
-            };
-            if key < bound {
-                if pool.insert::<I>(candidate(key, other)) {
-                    prefetch_row::<I>(layer.row(other));
+        if S::COMPARES_TOGETHER {
+            // SAFETY: `AHEAD` nodes follow the current ones. All are nodes of the level; the caller vouches
+            // for their slots, the query and the instruction set.
+            unsafe { compare_together::<I, S>(layer, space, query, fresh, pool) };
+        } else {
+            let mut bound = pool.bound();
+            for at in 0..count {
+                // SAFETY: as above.
+                let (other, key) = unsafe {
+                    let (other, ahead) = (*fresh.get_unchecked(at), *fresh.get_unchecked(at + AHEAD));
+                    space.prefetch::<I>(slots.of(ahead));
+                    (other, space.key::<I>(query, slots.of(other)))
+                };
+                if key < bound {
+                    if pool.insert::<I>(candidate(key, other)) {
+                        prefetch_row::<I>(layer.row(other));
+                    }
+                    bound = pool.bound();
                 }
-                bound = pool.bound();
             }
         }
         if meter.node(count) {
             break;
+        }
+    }
+}
+
+/// Compare nodes, sixteen at a time, and keep the near ones. [`AHEAD`] more are only prefetched.
+///
+/// # Safety
+///
+/// They are nodes of the level, whose slots are slots of the space, which prepared the query, and the
+/// machine has the instruction set.
+#[inline(always)]
+unsafe fn compare_together<I: Isa, S: Space>(
+    layer: &Layer,
+    space: S,
+    query: &S::Query,
+    nodes: &[u32],
+    pool: &mut Pool,
+) {
+    let slots = layer.slots();
+    let count = nodes.len() - AHEAD;
+    for first in (0..count).step_by(ROWS) {
+        let some = &nodes[first..count.min(first + ROWS)];
+        // SAFETY: as the caller promises.
+        let keys = unsafe {
+            let mut compared = [slots.of(some[0]); ROWS];
+            for (compared, node) in compared.iter_mut().zip(some) {
+                *compared = slots.of(*node);
+            }
+            for &ahead in &nodes[first + some.len()..][..AHEAD] {
+                space.prefetch::<I>(slots.of(ahead));
+            }
+            space.keys::<I>(query, &compared, some.len())
+        };
+        for (key, node) in keys.into_iter().zip(some) {
+            if key < pool.bound() && pool.insert::<I>(candidate(key, *node)) {
+                prefetch_row::<I>(layer.row(*node));
+            }
         }
     }
 }

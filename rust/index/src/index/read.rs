@@ -9,10 +9,11 @@ use crate::budget::{Budget, Ended, Meter, Trace};
 use crate::errors::{Interrupted, SearchError};
 use crate::options::{Dtype, Options};
 use crate::search::allowed::Allowed;
-use crate::search::flat::{QUERIES, Scan, Within};
+use crate::search::flat::{QUERIES, Scan, Within, has_byte_tiles};
 use crate::search::likeness::by_likeness;
-use crate::search::query::{Hit, Memory, NO_HIT, Search, Strategy};
+use crate::search::query::{Hit, Memory, NO_HIT, Search};
 use crate::search::recall::{ef_for, target_of};
+use crate::search::strategy::{Asked, Strategy};
 use crate::state::State;
 use crate::storage::bitset::Bitset;
 use crate::storage::check;
@@ -105,7 +106,9 @@ impl Index {
         let mut hits = room(count, k)?;
         let ef = settings.ef_search.or_else(|| ef_for(settings.recall, k, &state.ranks(), state.slots()));
         let target = target_of(settings.recall).filter(|_| settings.ef_search.is_none());
-        let strategy = Strategy::choose(&state, k, ef, target, allowed.count(state.slots()));
+        let together = if has_byte_tiles(self.level, dim) { count.div_ceil(work.threads()) } else { 0 };
+        let asked = Asked { k, ef, target, available: allowed.count(state.slots()), together };
+        let strategy = Strategy::choose(&state, asked);
         let search =
             Search { state: &state, level: self.level, k, strategy, allowed, rerank: self.options.rerank, budget };
         let watch = state.rows.watch();

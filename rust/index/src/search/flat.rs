@@ -13,7 +13,7 @@
 //! The same code answers exact searches and range searches, and computes the ground truth that
 //! recall is measured against.
 
-use tiercel_simd::{Isa, Loop};
+use tiercel_simd::{Isa, Level, Loop};
 
 use crate::budget::Meter;
 use crate::options::Metric;
@@ -39,6 +39,19 @@ const MANY: usize = 8;
 
 /// Bytes of the rows in a block. Every panel is compared with a block before the next block.
 const BLOCK: usize = 64 << 10;
+
+/// Whether scans of vectors of `dim` values compare several queries in tiles of bytes.
+pub(crate) fn has_byte_tiles(level: Level, dim: usize) -> bool {
+    struct Tiles;
+    impl Loop for Tiles {
+        type Output = bool;
+        #[inline(always)]
+        fn run<I: Isa>(self) -> bool {
+            I::HAS_INTEGER_TILES
+        }
+    }
+    dim >= ROUNDED_DIM && level.run(Tiles)
+}
 
 /// The receiver of the distances that a scan computes.
 pub(crate) trait Sink {

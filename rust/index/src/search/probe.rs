@@ -6,6 +6,7 @@ use crate::budget::Meter;
 use crate::partitions::Partitions;
 use crate::search::allowed::Allowed;
 use crate::search::best::Best;
+use crate::search::offers::Offers;
 use crate::state::State;
 use crate::storage::candidate::slot_of;
 use crate::storage::space::Space;
@@ -26,6 +27,8 @@ pub(crate) struct Reached {
     pub(crate) lists: usize,
     /// Vectors to compare, after which no more lists are searched.
     pub(crate) vectors: usize,
+    /// The codes that a scan compares in the time of this.
+    pub(crate) codes: usize,
 }
 
 /// How much a search wants to find.
@@ -47,18 +50,18 @@ pub(crate) fn reached(
     available: usize,
 ) -> Option<Reached> {
     let (count, assigned) = (partitions.len(), partitions.assigned());
-    let reached = match wanted {
-        Wanted::Recall(target) => Reached { lists: partitions.reach.lists(target, k, available), vectors: usize::MAX },
-        Wanted::Vectors(vectors) => Reached { lists: count, vectors },
+    let (lists, vectors) = match wanted {
+        Wanted::Recall(target) => (partitions.reach.lists(target, k, available), usize::MAX),
+        Wanted::Vectors(vectors) => (count, vectors),
     };
     // The share of the lists that this will be.
-    let of_lists = reached.lists as f64 / count.max(1) as f64;
-    let of_vectors = reached.vectors as f64 / available.max(1) as f64;
+    let of_lists = lists as f64 / count.max(1) as f64;
+    let of_vectors = vectors as f64 / available.max(1) as f64;
     let share = of_lists.min(of_vectors);
     let (probed, skipped) = (share * available as f64, share * (assigned.saturating_sub(available)) as f64);
     let beside = count + state.slots() - assigned;
-    let cost = probed * SCANNED_PER_PROBED as f64 + skipped / SKIPPED_PER_SCANNED as f64 + beside as f64;
-    (cost < available as f64).then_some(reached)
+    let codes = probed * SCANNED_PER_PROBED as f64 + skipped / SKIPPED_PER_SCANNED as f64 + beside as f64;
+    (codes < available as f64).then_some(Reached { lists, vectors, codes: codes as usize })
 }
 
 /// Memory for the codes of a query, and for the order of the lists.
@@ -134,11 +137,32 @@ impl Probe<'_> {
         best: &mut Best,
         meter: &mut Meter<'_>,
     ) {
-        let Self { state, partitions, allowed, query, reached, ef } = self;
-        best.reset(ef);
+        best.reset(self.ef);
+        let mut offers = Offers::new(space, prepared, best);
+        // SAFETY: the caller's contract.
+        unsafe {
+            self.each::<I, S>(space, order, &mut offers, meter);
+            offers.end::<I>();
+        }
+    }
+
+    /// Compare the slots that are in no list, and those of the nearest lists.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::run`].
+    #[inline(always)]
+    unsafe fn each<I: Isa, S: Space>(
+        &self,
+        space: S,
+        order: &mut Order,
+        offers: &mut Offers<'_, S>,
+        meter: &mut Meter<'_>,
+    ) {
+        let Self { state, partitions, allowed, query, reached, ef } = *self;
         for slot in (partitions.assigned()..state.slots()).filter(|slot| allowed.contains(*slot)) {
             // SAFETY: the caller's contract.
-            best.offer(unsafe { space.key::<I>(prepared, slot as u32) }, slot as u32);
+            unsafe { offers.add::<I>(slot as u32) };
             if meter.compared(1) {
                 return;
             }
@@ -165,7 +189,7 @@ impl Probe<'_> {
                     continue;
                 }
                 // SAFETY: the caller's contract.
-                best.offer(unsafe { space.key::<I>(prepared, slot) }, slot);
+                unsafe { offers.add::<I>(slot) };
                 compared += 1;
                 if meter.compared(1) {
                     return;

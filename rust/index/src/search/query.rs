@@ -1,5 +1,5 @@
-//! Answer queries: choose between a walk, a probe of lists, a scan of codes and an exact scan, and
-//! rescore the candidates found.
+//! Answer queries by an exact scan, or by the candidates of a walk, of a probe of lists or of a scan of
+//! codes, which are rescored.
 
 use tiercel_simd::{Isa, Level, Loop};
 
@@ -10,26 +10,16 @@ use crate::options::{Metric, Rerank};
 use crate::search::allowed::Allowed;
 use crate::search::best::Best;
 use crate::search::flat::{Nearest, Scan};
-use crate::search::probe::{Order, Probe, Reached, Wanted, reached};
-use crate::search::recall::walk_for;
-use crate::state::{Coding, State};
+use crate::search::offers::Offers;
+use crate::search::probe::{Order, Probe};
+use crate::search::strategy::{SPARE, Strategy};
+use crate::state::State;
 use crate::storage::any_space::{AnySpace, Kept, SpaceLoop};
 use crate::storage::candidate::{candidate, key_of, slot_of};
 use crate::storage::ids::PADDING;
 use crate::storage::rows::Rows;
 use crate::storage::space::{Space, order, unorder};
 use crate::work::Work;
-
-/// With this many vectors to choose from, an exact scan costs no more than a walk.
-pub(crate) const FEW: usize = 1024;
-
-/// Codes scanned in order for the price of one candidate of a walk, whose neighbours' codes lie
-/// anywhere.
-const SCANNED_PER_CANDIDATE: usize = 48;
-
-/// A walk keeps its candidates in a sorted array, and each insertion moves some of them. With this
-/// many candidates, each costs as much as one more code.
-const MOVED_PER_CODE: usize = 128;
 
 /// Full vectors prefetched ahead of the one being compared.
 const RESCORED_AHEAD: usize = 2;
@@ -38,41 +28,8 @@ const RESCORED_AHEAD: usize = 2;
 /// square errors of the codec.
 const MARGIN: f32 = 2.5;
 
-/// Share of true neighbours that walks must have found when the graph was surveyed. With less, the
-/// graph cannot be trusted: it has many equal vectors, clusters without links between them, or an
-/// inner product under which neighbours are not alike.
-const GOOD: f32 = 0.95;
-
-/// A scan by code keeps at least twice as many candidates as results, and this many more; an exact
-/// scan of several queries keeps this many more.
-const SPARE: usize = 8;
-
 /// The factor by which it keeps more if those were not enough.
 const MORE: usize = 4;
-
-/// How to find the neighbours of a query.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Strategy {
-    /// Compare every allowed vector in full precision.
-    Exact,
-    /// Compare every allowed code, then the best in full precision.
-    Scan {
-        /// Candidates kept.
-        ef: usize,
-    },
-    /// Walk the graph, then compare the best in full precision.
-    Walk {
-        /// Candidates kept.
-        ef: usize,
-    },
-    /// Compare the codes of the nearest lists, then the best in full precision.
-    Probe {
-        /// Candidates kept.
-        ef: usize,
-        /// How far to go.
-        reached: Reached,
-    },
-}
 
 /// One search of a state.
 #[derive(Clone, Copy)]
@@ -106,40 +63,6 @@ pub(crate) type Hit = (u64, f32);
 
 /// Padding in place of a missing result.
 pub(crate) const NO_HIT: Hit = (PADDING, f32::INFINITY);
-
-impl Strategy {
-    /// Choose the cheapest strategy that keeps the promised recall. `ef` is the usual one for a search
-    /// of all vectors, `None` for an exact search; `target` is the place of the recall that was asked
-    /// for, `None` if `ef` was.
-    pub(crate) fn choose(state: &State, k: usize, ef: Option<usize>, target: Option<usize>, available: usize) -> Self {
-        let Some(ef) = ef else { return Self::Exact };
-        let ef = ef.max(k);
-        if available <= FEW || matches!(state.coding, Coding::Untrained) || ef.saturating_mul(2) >= available {
-            return Self::Exact;
-        }
-        let kept = ef.max(2 * k + SPARE);
-        if let Some(partitions) = &state.partitions {
-            let wanted = target.map_or(Wanted::Vectors(ef.saturating_mul(SCANNED_PER_CANDIDATE)), Wanted::Recall);
-            let reached = reached(state, partitions, k, wanted, available);
-            return reached.map_or(Self::Scan { ef: kept }, |reached| Self::Probe { ef: kept, reached });
-        }
-        let suffices = target.is_none_or(|target| state.efforts.suffice(target));
-        let walks = state.graph.len() * 2 > state.slots() && state.graph_recall >= GOOD && suffices;
-        let wanted = target.map(|target| walk_for(target, k, &state.efforts, &state.ranks(), state.slots()));
-        match walked(wanted.unwrap_or(ef).max(ef), state.slots(), available) {
-            Some(ef) if walks => Self::Walk { ef },
-            _ => Self::Scan { ef: kept },
-        }
-    }
-}
-
-/// Return the candidates that a walk keeps to find as many as `ef` among all: only a share of the
-/// nodes it meets is allowed. `None` if a scan of the `available` codes costs less.
-pub(crate) fn walked(ef: usize, slots: usize, available: usize) -> Option<usize> {
-    let walked = ef.saturating_mul(slots).div_ceil(available.max(1));
-    let codes = walked.saturating_mul(SCANNED_PER_CANDIDATE + walked / MOVED_PER_CODE);
-    (available > codes).then_some(walked)
-}
 
 impl Search<'_> {
     /// Answer a query (a direction) with `k` hits.
@@ -314,12 +237,13 @@ unsafe fn scan<I: Isa, S: Space>(
     meter: &mut Meter<'_>,
 ) {
     best.reset(ef);
+    let mut offers = Offers::new(space, prepared, best);
     // SAFETY: the caller's contract.
     unsafe {
         match search.allowed {
             Allowed::Only(chosen) => {
                 for slot in chosen.iter() {
-                    best.offer(space.key::<I>(prepared, slot as u32), slot as u32);
+                    offers.add::<I>(slot as u32);
                     if meter.compared(1) {
                         break;
                     }
@@ -327,13 +251,14 @@ unsafe fn scan<I: Isa, S: Space>(
             }
             allowed => {
                 for slot in (0..search.state.slots()).filter(|slot| allowed.contains(*slot)) {
-                    best.offer(space.key::<I>(prepared, slot as u32), slot as u32);
+                    offers.add::<I>(slot as u32);
                     if meter.compared(1) {
                         break;
                     }
                 }
             }
         }
+        offers.end::<I>();
     }
 }
 
@@ -433,23 +358,5 @@ impl Loop for Rescore<'_> {
     fn run<I: Isa>(self) {
         rescore::<I>(self.rows, self.query, self.found);
         self.found.sort_unstable();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_walk_costs_more_per_candidate_the_more_it_keeps() {
-        let million = 1_000_000;
-        assert_eq!(walked(66, million, million), Some(66));
-        assert_eq!(walked(66, million, million / 10), Some(660));
-        assert_eq!(walked(66, million, million / 100), None);
-        // Per candidate, these walks read far fewer codes than a scan does.
-        for (ef, slots) in [(10_056, million), (50_056, 10 * million)] {
-            assert!(ef * SCANNED_PER_CANDIDATE < slots);
-            assert_eq!(walked(ef, slots, slots), None, "{ef} of {slots}");
-        }
     }
 }

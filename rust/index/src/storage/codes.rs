@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use tiercel_quant::{AnyCodec, Codec, CodecKind, Geometry, Key, Rotation, Training, Visitor};
+use tiercel_simd::tables::ROWS;
 use tiercel_simd::{Buffer, Chunked, Isa, Level, Loop, Table};
 
 use crate::errors::Interrupted;
@@ -213,6 +214,25 @@ impl<C: Codec, const DIM: usize> Space for CodeSpace<'_, C, DIM> {
             let row = std::slice::from_raw_parts(address, self.codec.row_bytes(self.dim()));
             self.codec.key::<I>(query, row, self.dim()).order()
         }
+    }
+
+    const COMPARES_TOGETHER: bool = C::COMPARES_TOGETHER;
+
+    #[inline(always)]
+    unsafe fn keys<I: Isa>(self, query: &C::Query, slots: &[u32; ROWS], count: usize) -> [i32; ROWS] {
+        let mut rows = [std::ptr::null(); ROWS];
+        for (row, slot) in rows.iter_mut().zip(slots) {
+            // SAFETY: the caller promises slots with codes; `new` checked the stride and the shift.
+            *row = unsafe { self.rows.address(*slot as usize, self.stride(), self.shift()) };
+        }
+        let mut found = [C::Key::from_order(0); ROWS];
+        // SAFETY: each row of the array takes a whole stride; the caller promises the rest.
+        unsafe { self.codec.keys::<I>(query, &rows, count, self.dim(), &mut found) };
+        let mut keys = [0; ROWS];
+        for (key, found) in keys.iter_mut().zip(found) {
+            *key = found.order();
+        }
+        keys
     }
 
     #[inline(always)]

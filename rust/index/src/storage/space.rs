@@ -2,6 +2,7 @@
 
 pub(crate) use tiercel_quant::{order, unorder};
 use tiercel_simd::Isa;
+use tiercel_simd::tables::ROWS;
 
 use crate::storage::rows::Rows;
 
@@ -30,6 +31,24 @@ pub(crate) trait Space: Copy + Sync {
     /// The slot is below [`Self::slots`], this space has prepared the query, and the machine has
     /// the instruction set.
     unsafe fn key<I: Isa>(self, query: &Self::Query, slot: u32) -> i32;
+
+    /// Whether [`Self::keys`] takes less time than [`Self::key`] for each slot.
+    const COMPARES_TOGETHER: bool = false;
+
+    /// Return the keys of the first `count` slots, followed by any. The other slots may be equal.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::key`], for each of the sixteen.
+    #[inline(always)]
+    unsafe fn keys<I: Isa>(self, query: &Self::Query, slots: &[u32; ROWS], count: usize) -> [i32; ROWS] {
+        let mut keys = [0; ROWS];
+        for (key, slot) in keys.iter_mut().zip(slots).take(count) {
+            // SAFETY: as the caller promises.
+            *key = unsafe { self.key::<I>(query, *slot) };
+        }
+        keys
+    }
 
     /// Prefetch the memory of a slot.
     ///

@@ -2,11 +2,12 @@
 
 use std::sync::atomic::AtomicBool;
 
-use tiercel_index::{Dtype, Metric, Options, SearchSettings, Work};
+use tiercel_index::{Dtype, Filter, Metric, Options, SearchSettings, Work};
+use tiercel_simd::Level;
 
 use crate::common::data::{Random, clustered};
 use crate::common::model::Model;
-use crate::common::{METRICS, built, exact, new, options};
+use crate::common::{METRICS, built, exact, new, options, search};
 
 /// One row at a time, partly filled panels, and more than one block of queries on two threads.
 const QUERIES: [usize; 4] = [1, 7, 131, 530];
@@ -108,4 +109,31 @@ fn a_batch_finds_what_each_query_finds() {
     let batch = exact(&index, &queries, near + ties / 2, None);
     let alone: Vec<u64> = queries.chunks_exact(dim).flat_map(|query| exact(&index, query, batch.k, None).ids).collect();
     assert_eq!(batch.ids, alone);
+}
+
+/// Many queries that are asked for a recall are compared in tiles of bytes, if the machine has these and
+/// that costs less; a filter, few queries or a number of candidates change that.
+#[test]
+fn a_large_batch_is_answered_exactly_where_that_costs_less() {
+    let dim = 48;
+    let (vectors, queries) = (clustered(4000, dim, 40, 1), clustered(600, dim, 40, 2));
+    let options = options(dim, METRICS[0]);
+    let (index, model) = (built(options.clone(), &vectors), Model::of(&options, &vectors));
+    let has_tiles = Level::active() == Ok(Level::Avx512);
+    let (most, half, tenth) =
+        ((0..3500).collect::<Vec<u64>>(), (0..2000).collect::<Vec<u64>>(), (0..400).collect::<Vec<u64>>());
+    let recall = SearchSettings { k: 10, recall: Some(0.99), ..SearchSettings::default() };
+    let is_exact = |queries: &[f32], settings: &SearchSettings<'_>| search(&index, queries, settings).exact;
+    assert_eq!(is_exact(&queries, &recall), has_tiles);
+    assert!(!is_exact(&queries[..20 * dim], &recall), "few queries");
+    assert!(!is_exact(&queries, &SearchSettings { recall: None, ef_search: Some(300), ..recall }), "candidates");
+    let filtered = |ids| SearchSettings { filter: Some(Filter::Ids(ids)), ..recall };
+    assert!(!is_exact(&queries, &filtered(&half)), "fewer codes than full vectors");
+    let found = search(&index, &queries, &filtered(&most));
+    assert_eq!(found.exact, has_tiles);
+    if has_tiles {
+        model.assert_nearest(&queries, 10, |id| id < 3500, &found);
+    }
+    // Among few vectors, every search is exact.
+    assert!(is_exact(&queries, &filtered(&tenth)));
 }
