@@ -8,7 +8,8 @@
 //! query  the distances from the centroids of each book; that of a row is the sum of one from each
 //! ```
 //!
-//! For codes of 4 bits, these distances are rounded to [bytes](crate::bytes).
+//! For codes of 4 bits, these distances are rounded to [bytes](crate::bytes), unless that would lose what
+//! tells rows apart.
 //!
 //! A row also has the squared length of what it stands for if the centroids of several books overlap
 //! and distances are squares, since |q - x|^2 = |q|^2 - 2 <q, x> + |x|^2. Sums have a fixed order, so
@@ -49,6 +50,8 @@ pub struct AdditiveQuery {
     tables: Buffer<f32>,
     /// These in bytes, for codes of 4 bits.
     bytes: ByteTables,
+    /// Whether the bytes are looked up.
+    in_bytes: bool,
     scratch: Vec<f32>,
     /// Whether a distance overflowed.
     overflowed: bool,
@@ -85,12 +88,9 @@ impl<const SQUARE: bool> Additive<SQUARE> {
         let common = if self.has_norm() { vector.iter().map(|x| x * x).sum() } else { self.base };
         overflow += f32::from(common > LIMIT);
         let common = common.min(LIMIT);
-        if count == ENTRIES {
-            for entry in query.tables.iter_mut().take(ENTRIES) {
-                *entry += common;
-            }
-        } else {
-            query.bytes.fill(&query.tables, common, shape.bytes());
+        query.in_bytes = count < ENTRIES && query.bytes.fill(&query.tables, common, shape.bytes());
+        for entry in query.tables.iter_mut().take(count) {
+            *entry += common;
         }
         query.overflowed = overflow > 0.0;
         query.scratch = vector;
@@ -146,6 +146,22 @@ impl<const SQUARE: bool> Additive<SQUARE> {
         }
         overflowed
     }
+}
+
+/// Return the sum of the distances of a row of 4-bit codes, from tables of floats.
+///
+/// # Safety
+///
+/// The query has a table for each code of the shape.
+#[inline(always)]
+unsafe fn sum_of_halves(query: &AdditiveQuery, shape: AdditiveShape, row: &[u8]) -> f32 {
+    let (count, mut sums) = (shape.centroids(), [0.0f32; SUMS]);
+    for code in 0..shape.parts() {
+        let half = usize::from(row[code / 2] >> (code % 2 * 4) & 15);
+        // SAFETY: as the caller promises; each table has an entry for each value of half a byte.
+        sums[code % SUMS] += unsafe { *query.tables.as_ptr().add(code * count + half) };
+    }
+    (sums[0] + sums[1]) + (sums[2] + sums[3])
 }
 
 impl<const SQUARE: bool> Codec for Additive<SQUARE> {
@@ -213,9 +229,13 @@ impl<const SQUARE: bool> Codec for Additive<SQUARE> {
     #[inline(always)]
     unsafe fn key<I: Isa>(&self, query: &AdditiveQuery, row: &[u8], dim: usize) -> f32 {
         debug_assert!(row.len() == self.row_bytes(dim));
-        if self.books.shape().centroids() < ENTRIES {
+        if query.in_bytes {
             // SAFETY: a query that this codec prepared has tables of bytes for its rows.
             return unsafe { query.bytes.of(row) };
+        }
+        if self.books.shape().centroids() < ENTRIES {
+            // SAFETY: a query that this codec prepared has a table for each code of its rows.
+            return unsafe { sum_of_halves(query, self.books.shape(), row) };
         }
         let (codes, norm) = if self.has_norm() {
             let (codes, [norm]) = factors::split(row);
@@ -240,7 +260,7 @@ impl<const SQUARE: bool> Codec for Additive<SQUARE> {
         keys: &mut [f32; ROWS],
     ) {
         let shape = self.books.shape();
-        if shape.centroids() < ENTRIES {
+        if query.in_bytes {
             let mut sums = [0; ROWS];
             // SAFETY: a query that this codec prepared has tables of bytes for its rows; the caller
             // promises these up to the next one, which begins at a multiple of `READ`.

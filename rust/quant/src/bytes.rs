@@ -7,10 +7,15 @@
 //! ```
 //!
 //! All books share the step, which is a 255th of the widest range of distances in a book. Rounding
-//! is off by half a step per code at most, far less than the codes themselves are.
+//! is off by half a step per code at most, usually far less than the codes themselves are. But if one
+//! book or one centroid is far wider than the others, as a count among shares is, the others round to
+//! next to nothing, and the tables say so.
 
 use tiercel_simd::tables::{self, ENTRIES, place};
 use tiercel_simd::{Buffer, sum_of_tables};
+
+/// A distance that is no more steps from the least of its book says little about the others.
+const FEW: u8 = 4;
 
 /// The tables of a query. Reuse them, since they keep their memory.
 #[derive(Clone, Default)]
@@ -23,8 +28,9 @@ pub(crate) struct ByteTables {
 
 impl ByteTables {
     /// Round distances, sixteen per code, to which all rows add `common`. `bytes` are those of a row.
+    /// Return whether they still tell rows apart: if not, most of them are but a few steps.
     #[inline(always)]
-    pub(crate) fn fill(&mut self, distances: &[f32], common: f32, bytes: usize) {
+    pub(crate) fn fill(&mut self, distances: &[f32], common: f32, bytes: usize) -> bool {
         let (mut base, mut widest) = (common, 0.0f32);
         for table in distances.chunks_exact(ENTRIES) {
             let (least, most) = ends(table);
@@ -36,12 +42,19 @@ impl ByteTables {
         self.entries.resize(tables::bytes(bytes), 0);
         // Those that fill up the last bytes.
         self.entries.fill(0);
+        let (mut few, mut all) = (0, 0);
         for (code, table) in distances.chunks_exact(ENTRIES).enumerate() {
-            let (least, _) = ends(table);
-            for (entry, distance) in self.entries[place(code)..][..ENTRIES].iter_mut().zip(table) {
+            let (least, most) = ends(table);
+            let entries = &mut self.entries[place(code)..][..ENTRIES];
+            for (entry, distance) in entries.iter_mut().zip(table) {
                 *entry = ((distance - least) * inverse + 0.5) as u8;
             }
+            if most > least {
+                few += entries.iter().map(|entry| u32::from(*entry <= FEW)).sum::<u32>();
+                all += ENTRIES as u32;
+            }
         }
+        2 * few <= all
     }
 
     /// Where the tables begin, for [`tiercel_simd::Isa::sums_of_tables`].

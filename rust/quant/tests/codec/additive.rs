@@ -349,3 +349,33 @@ fn any_sample_makes_a_codec_without_nan() {
         }
     }
 }
+
+/// One column is a flag of 0 or 100, the others are small: rounding all distances by the same step would
+/// leave nothing of the others.
+#[test]
+fn a_wide_column_does_not_hide_the_others() {
+    let (dim, rows) = (24, 600);
+    let mut vectors = normals(rows * dim, 1.0, &mut 3);
+    for (at, vector) in vectors.chunks_exact_mut(dim).enumerate() {
+        vector[0] = (at % 2 * 100) as f32;
+    }
+    for geometry in GEOMETRIES {
+        for name in ["pq12x4", "opq12x4"] {
+            let codec = alone(name, dim, geometry, &vectors);
+            let section = Section::of(name, dim, &*codec);
+            let coded: Vec<Vec<u8>> = vectors.chunks_exact(dim).map(|vector| codec.row(vector)).collect();
+            let query = &vectors[..dim];
+            let asked = section.rotated(query);
+            let [distances, _] = codec.distances(query, &coded);
+            for (row, distance) in coded.iter().zip(distances) {
+                let pairs = asked.iter().zip(section.decoded(row));
+                let expected: f64 = match geometry {
+                    Geometry::Product { base } => f64::from(base) - pairs.map(|(a, b)| a * b).sum::<f64>(),
+                    Geometry::Square => pairs.map(|(a, b)| (a - b).powi(2)).sum(),
+                };
+                let off = (f64::from(distance) - expected).abs();
+                assert!(off < 1e-5 * expected.abs() + 0.01, "{name} {geometry:?}: {distance}, not {expected}");
+            }
+        }
+    }
+}
