@@ -22,8 +22,8 @@ pub struct StorageError {
 /// Searches compare full vectors, which therefore cannot stay on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "raw: expected 'memory', since searches of this collection compare full vectors, got 'disk'; compact(storage='sq8') \
-     lets them compare codes"
+    "raw: expected 'memory', since searches compare full vectors, got 'disk'; choose codes, as by storage='sq8', or by \
+     compact(storage='sq8') for a collection that exists"
 )]
 pub struct RawStorageError;
 

@@ -16,7 +16,7 @@ use crate::state::core::Core;
 use crate::state::load::CONFIG;
 use crate::state::load::config_of;
 use crate::state::load::read;
-use crate::state::placement::Placement;
+use crate::state::placement::{Placement, check_raw};
 use crate::state::snapshot::Snapshot;
 use crate::state::writer::Writer;
 use crate::trouble::Part;
@@ -41,7 +41,6 @@ impl Collection {
     /// Open a collection on any file system.
     #[expect(clippy::needless_pass_by_value, reason = "as in the calls that create a collection")]
     pub fn open_on(vfs: Arc<dyn Vfs>, path: &Path, wanted: OpenOptions, running: Running) -> Result<Self, OpenError> {
-        let placement = Arc::new(Placement::new(wanted.raw, path));
         let store_options = Options { durability: running.durability, ..Options::default() };
         let (prepared, stored) = if Store::exists(&*vfs, path)? {
             let prepared = Prepared::open(vfs, path, store_options)?;
@@ -54,9 +53,10 @@ impl Collection {
         } else {
             let config = wanted.clone().into_config();
             config.check()?;
-            placement.check(config.storage)?;
+            check_raw(wanted.raw, config.storage)?;
             (Prepared::create(vfs, path, store_options, &[(CONFIG, &config.to_bytes())])?, config)
         };
+        let placement = Arc::new(Placement::new(wanted.raw, path));
         let (mut snapshot, maintenance) =
             read(prepared.reader(), &|name| prepared.open_segment(name), &stored, &placement)?;
         let config = wanted.extended(&snapshot.config)?;

@@ -202,7 +202,10 @@ fn commit(py: Python<'_>, problem: &CommitError) -> PyErr {
         CommitError::Conflict { id, expected, actual } => {
             error(py, "ConflictError", (problem.to_string(), id.clone(), *expected, *actual))
         }
-        CommitError::Io(io) => error(py, "StorageFailedError", (errno(io), reason(io))),
+        CommitError::Io(io) => match full_vectors(io) {
+            Some(error) => raw(py, error),
+            None => error(py, "StorageFailedError", (errno(io), reason(io))),
+        },
         _ => error(py, "StorageFailedError", (EIO, problem.to_string())),
     }
 }
@@ -259,9 +262,14 @@ pub(crate) fn store_open(py: Python<'_>, problem: &tiercel_cache::OpenError, pat
     }
 }
 
+/// Return the failure of full vectors on disk that is behind an error, if there is one.
+fn full_vectors(io: &io::Error) -> Option<&RawError> {
+    io.get_ref().and_then(|inner| inner.downcast_ref())
+}
+
 /// A file could not be read or written.
 pub(crate) fn storage(py: Python<'_>, io: &io::Error, path: &Path) -> PyErr {
-    if let Some(error) = io.get_ref().and_then(|inner| inner.downcast_ref::<RawError>()) {
+    if let Some(error) = full_vectors(io) {
         return raw(py, error);
     }
     let errno = errno(io);

@@ -112,15 +112,11 @@ fn kind(there: FileType) -> FileKind {
 #[derive(Debug)]
 struct OsFile(File);
 
-/// Open an empty file without a name, which disappears when it is closed. It is in this directory,
-/// or in the one for temporary files, which the system or `TMPDIR` names, if that is not there.
+/// Open an empty file without a name, which disappears when it is closed. It is in this directory;
+/// without one in that for temporary files, which the system or `TMPDIR` names.
 pub fn unnamed_file(directory: Option<&Path>) -> io::Result<Box<dyn VfsFile>> {
-    let file = match directory.map(tempfile::tempfile_in) {
-        Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => tempfile::tempfile(),
-        Some(file) => file,
-        None => tempfile::tempfile(),
-    };
-    Ok(Box::new(OsFile(above_standard(file?)?)))
+    let file = directory.map_or_else(tempfile::tempfile, tempfile::tempfile_in)?;
+    Ok(Box::new(OsFile(above_standard(file)?)))
 }
 
 /// Open a file to read it, through symbolic links: for a path that the user chose.

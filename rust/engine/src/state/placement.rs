@@ -19,13 +19,14 @@ use crate::errors::RawStorageError;
 #[derive(Clone, Debug)]
 pub(crate) struct Placement {
     raw: Raw,
-    directory: PathBuf,
+    directory: Option<PathBuf>,
 }
 
 impl Placement {
+    /// Make the placement of a session in a directory, which is there unless the disk is simulated.
     pub(crate) fn new(raw: Option<Raw>, directory: &Path) -> Self {
-        let raw = raw.unwrap_or(Raw::Memory);
-        Self { raw, directory: directory.to_owned() }
+        let directory = directory.is_dir().then(|| directory.to_owned());
+        Self { raw: raw.unwrap_or(Raw::Memory), directory }
     }
 
     pub(crate) const fn raw(&self) -> Raw {
@@ -43,12 +44,12 @@ impl Placement {
     }
 
     fn spill(&self) -> Option<PathBuf> {
-        self.is_disk().then(|| self.directory.clone())
+        self.directory.clone().filter(|_| self.is_disk())
     }
 
     /// Check that a main index of this storage can keep its full vectors here.
     pub(crate) fn check(&self, storage: Storage) -> Result<(), RawStorageError> {
-        if self.is_disk() && storage == Storage::Raw { Err(RawStorageError) } else { Ok(()) }
+        check_raw(Some(self.raw), storage)
     }
 
     /// Return the place where the full vectors of a main index stay whose bytes begin here; `None` if
@@ -56,4 +57,9 @@ impl Placement {
     pub(crate) fn within(&self, (file, offset): (Arc<dyn VfsFile>, u64)) -> Option<Place> {
         self.is_disk().then(|| Place { file, offset, spill: self.spill() })
     }
+}
+
+/// Check that a main index of this storage can keep its full vectors where a session wants them.
+pub(crate) fn check_raw(raw: Option<Raw>, storage: Storage) -> Result<(), RawStorageError> {
+    if raw == Some(Raw::Disk) && storage == Storage::Raw { Err(RawStorageError) } else { Ok(()) }
 }

@@ -103,8 +103,18 @@ impl Index {
         Ok(ids)
     }
 
-    /// Append vectors to a state that already has their ids; code, train and link as needed.
+    /// Append vectors to a state that already has their ids; code, train and link as needed. After a
+    /// failure nobody may use the state.
     fn append(&self, next: &mut State, vectors: Cow<'_, [f32]>, work: &Work<'_>) -> Result<(), AddError> {
+        let len = next.rows.len();
+        let appended = self.append_all(next, vectors, work);
+        if appended.is_err() {
+            next.rows.give_up(len);
+        }
+        appended
+    }
+
+    fn append_all(&self, next: &mut State, vectors: Cow<'_, [f32]>, work: &Work<'_>) -> Result<(), AddError> {
         let watch = next.rows.watch();
         self.linker(next, work).make_room(vectors.len() / self.options.dim)?;
         next.rows.append(&vectors, work)?;

@@ -162,7 +162,10 @@ impl OnDisk {
             }
         };
         let (file, offset) = self.claim(bytes.len() as u64)?;
-        file.write_at(offset, bytes).map_err(|error| RawError::write(&error))?;
+        if let Err(error) = file.write_at(offset, bytes) {
+            self.unclaim(&file, offset, offset + bytes.len() as u64);
+            return Err(RawError::write(&error));
+        }
         let first = self.len();
         let continues = self.extents.last().is_some_and(|last| {
             let end = last.offset + ((first - last.first) * self.row_bytes()) as u64;
@@ -188,6 +191,31 @@ impl OnDisk {
         let offset = spill.end;
         spill.end += len;
         Ok((Arc::clone(&spill.file), offset))
+    }
+
+    /// Give back a part of the temporary file, if nobody else has claimed more behind it: otherwise what
+    /// failed would take the rest of a disk that is full.
+    fn unclaim(&self, file: &Arc<dyn VfsFile>, offset: u64, end: u64) {
+        let mut spill = self.spill.lock();
+        let Some(spill) = spill.as_mut() else { return };
+        if spill.owner == process::id() && Arc::ptr_eq(&spill.file, file) && spill.end == end {
+            spill.end = offset;
+            // A file that stays long only takes room until it is written again.
+            let _ = file.set_len(offset);
+        }
+    }
+
+    /// Give back the room of the rows from `len` on, which nobody will read.
+    pub(crate) fn give_up(&self, len: usize) {
+        let (mut slots, mut extents) = (self.len(), self.extents.iter().rev());
+        while slots > len
+            && let Some(extent) = extents.next()
+        {
+            let first = extent.first.max(len);
+            let place = |slot: usize| extent.offset + ((slot - extent.first) * self.row_bytes()) as u64;
+            self.unclaim(&extent.file, place(first), place(slots));
+            slots = extent.first;
+        }
     }
 
     /// Read vectors from slot `first` on into `out` as they are in the file, as many as fit.
@@ -292,5 +320,62 @@ impl Watch {
             return Ok(());
         }
         Err(self.0.last.lock().clone().expect("noted before it was counted"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::{Metric, Raw};
+
+    fn len_of_spill(disk: &OnDisk) -> u64 {
+        disk.spill.lock().as_ref().map_or(0, |spill| spill.file.len().unwrap())
+    }
+
+    #[test]
+    fn what_is_given_up_takes_no_room() {
+        let options = Options { raw: Raw::Disk, ..Options::new(4, Metric::L2) };
+        let mut disk = OnDisk::new(&options, Arc::default());
+        let rows =
+            |first: u32, count: u32| (4 * first..4 * (first + count)).map(|value| value as f32).collect::<Vec<_>>();
+        disk.append(&rows(0, 10)).unwrap();
+        for _ in 0..3 {
+            // A clone that fails half-way, after two appends.
+            let mut failing = disk.clone();
+            failing.append(&rows(100, 5)).unwrap();
+            failing.append(&rows(200, 5)).unwrap();
+            assert_eq!(len_of_spill(&disk), 20 * 16);
+            failing.give_up(10);
+            assert_eq!(len_of_spill(&disk), 10 * 16);
+        }
+        // What others wrote behind it stays.
+        let (mut failing, mut other) = (disk.clone(), disk.clone());
+        failing.append(&rows(100, 5)).unwrap();
+        other.append(&rows(10, 5)).unwrap();
+        failing.give_up(10);
+        assert_eq!(len_of_spill(&disk), 20 * 16);
+        let mut found = vec![0.0; 4 * 15];
+        other.read_f32(0, &mut found);
+        assert_eq!(found, rows(0, 15));
+    }
+
+    #[test]
+    fn vectors_settle_in_a_file_that_has_the_first_of_them() {
+        let options = Options { raw: Raw::Disk, ..Options::new(4, Metric::L2) };
+        let rows: Vec<f32> = (0..4 * 30).map(|value| value as f32).collect();
+        for len in [1, 10, 17, 29, 30] {
+            let mut disk = OnDisk::new(&options, Arc::default());
+            // Another clone makes a second extent.
+            disk.append(&rows[..40]).unwrap();
+            disk.clone().append(&rows[..4]).unwrap();
+            disk.append(&rows[40..]).unwrap();
+            let file: Arc<dyn VfsFile> = unnamed_file(None).unwrap().into();
+            file.write_at(7, bytemuck::cast_slice(&rows[..4 * len])).unwrap();
+            disk.settle(len, file, 7);
+            let mut found = vec![0.0; rows.len()];
+            disk.read_f32(0, &mut found);
+            assert_eq!(found, rows, "{len}");
+            assert_eq!(len_of_spill(&disk) == 0, len == 30, "{len}");
+        }
     }
 }

@@ -152,6 +152,13 @@ impl Rows {
         }
     }
 
+    /// If they are on disk, give back the room of those from `len` on, which nobody will read.
+    pub(crate) fn give_up(&self, len: usize) {
+        if let Values::Disk(disk) = &self.values {
+            disk.give_up(len);
+        }
+    }
+
     /// Forget the full vectors, if there were any: these codes, one for each, stand for them from now
     /// on.
     pub(crate) fn forget(&mut self, codec: &Arc<AnyCodec>, codes: &Chunked<u8>) {
