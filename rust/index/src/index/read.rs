@@ -1,13 +1,15 @@
 //! Search for the nearest of many queries, or for all within a distance.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use parking_lot::Mutex;
 
 use super::Index;
 use crate::budget::{Budget, Ended, Meter, Trace};
 use crate::errors::{Interrupted, SearchError};
-use crate::options::{Dtype, Options};
+use crate::options::{Dtype, Options, Rerank};
 use crate::search::allowed::Allowed;
 use crate::search::flat::{QUERIES, Scan, Within, has_byte_tiles};
 use crate::search::likeness::by_likeness;
@@ -106,7 +108,10 @@ impl Index {
         let mut hits = room(count, k)?;
         let ef = settings.ef_search.or_else(|| ef_for(settings.recall, k, &state.ranks(), state.slots()));
         let target = target_of(settings.recall).filter(|_| settings.ef_search.is_none());
-        let together = if has_byte_tiles(self.level, dim) { count.div_ceil(work.threads()) } else { 0 };
+        // A scan would return distances of another kind than searches without full vectors do.
+        let compares_full = self.options.rerank == Rerank::Full && has_byte_tiles(self.level, dim);
+        // Not by the threads of this call, which change no answer.
+        let together = if compares_full { count.div_ceil(cores()) } else { 0 };
         let asked = Asked { k, ef, target, available: allowed.count(state.slots()), together };
         let strategy = Strategy::choose(&state, asked);
         let search =
@@ -131,7 +136,8 @@ impl Index {
         let total = Mutex::new(Trace::default());
         let begin = || Lent { index: self, memory: self.memory(), trace: Trace::default(), total: &total };
         if search.strategy == Strategy::Exact && count > 1 {
-            let chunk = QUERIES.min(count.div_ceil(work.threads())).max(1);
+            // More threads than cores would only read the full vectors more often.
+            let chunk = QUERIES.min(count.div_ceil(work.threads().min(cores()))).max(1);
             work.fill(
                 hits,
                 k * chunk,
@@ -214,6 +220,12 @@ impl Index {
             out.extend_from_slice(&direction);
         }
     }
+}
+
+/// Return how many threads of this process can run at once.
+fn cores() -> usize {
+    static CORES: LazyLock<usize> = LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from));
+    *CORES
 }
 
 /// Memory on loan to a thread of a search, and the trace of its work.

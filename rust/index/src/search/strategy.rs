@@ -12,12 +12,16 @@ pub(crate) const FEW: usize = 1024;
 /// anywhere: 40 where everything is cached, twice as many in a large index.
 const SCANNED_PER_CANDIDATE: usize = 48;
 
-/// Queries for each thread from which on an exact scan in tiles of bytes pays: it reads full vectors
-/// once for all of them.
+/// Queries for each core from which on an exact scan in tiles of bytes pays: it reads full vectors once
+/// for all of them.
 const TOGETHER: usize = 128;
 
 /// An exact scan in tiles compares four full vectors with a query in the time of three codes.
 const IN_TILES: (usize, usize) = (3, 4);
+
+/// It costs more the more results it keeps: with 50 it took half as long again as codes, with these no
+/// longer.
+const MOST_RESULTS: usize = 16;
 
 /// It compares the vectors that a filter leaves out, too, so one in this many must be allowed.
 const MOST_SKIPPED: usize = 4;
@@ -70,7 +74,7 @@ pub(crate) struct Asked {
     pub(crate) target: Option<usize>,
     /// How many slots may be found.
     pub(crate) available: usize,
-    /// The queries that a thread may compare in tiles of bytes; 0 without these.
+    /// The queries for each core, which a thread may compare in tiles of bytes; 0 without these.
     pub(crate) together: usize,
 }
 
@@ -80,6 +84,7 @@ impl Strategy {
         let chosen = Self::of_each(state, asked);
         let tiles = asked.target.is_some()
             && asked.together >= TOGETHER
+            && asked.k <= MOST_RESULTS
             && state.rows.are_in_memory()
             && asked.available.saturating_mul(MOST_SKIPPED) >= state.slots();
         let costs_less = state.slots() * IN_TILES.0 / IN_TILES.1 < chosen.codes(asked.available);

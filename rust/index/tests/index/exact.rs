@@ -116,7 +116,8 @@ fn a_batch_finds_what_each_query_finds() {
 #[test]
 fn a_large_batch_is_answered_exactly_where_that_costs_less() {
     let dim = 48;
-    let (vectors, queries) = (clustered(4000, dim, 40, 1), clustered(600, dim, 40, 2));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let (vectors, queries) = (clustered(4000, dim, 40, 1), clustered(150 * cores, dim, 40, 2));
     let options = options(dim, METRICS[0]);
     let (index, model) = (built(options.clone(), &vectors), Model::of(&options, &vectors));
     let has_tiles = Level::active() == Ok(Level::Avx512);
@@ -126,7 +127,11 @@ fn a_large_batch_is_answered_exactly_where_that_costs_less() {
     let is_exact = |queries: &[f32], settings: &SearchSettings<'_>| search(&index, queries, settings).exact;
     assert_eq!(is_exact(&queries, &recall), has_tiles);
     assert!(!is_exact(&queries[..20 * dim], &recall), "few queries");
+    let alone = |work: &Work<'_>| index.search(&queries, &recall, work).unwrap().exact;
+    let stop = AtomicBool::new(false);
+    assert!([1, 3, 50].iter().all(|threads| alone(&Work::quiet(*threads, &stop)) == has_tiles), "any threads");
     assert!(!is_exact(&queries, &SearchSettings { recall: None, ef_search: Some(300), ..recall }), "candidates");
+    assert!(!is_exact(&queries, &SearchSettings { k: 17, ..recall }), "many results");
     let filtered = |ids| SearchSettings { filter: Some(Filter::Ids(ids)), ..recall };
     assert!(!is_exact(&queries, &filtered(&half)), "fewer codes than full vectors");
     let found = search(&index, &queries, &filtered(&most));

@@ -147,7 +147,7 @@ impl Index {
     ///     `raw` is "none". Below 1, a table measured on text embeddings chooses `ef_search`, and
     ///     more where a survey found that the vectors of this index need it; queries unlike them may
     ///     find less. With kind "ivf", the index has measured how many of its lists that takes. Many
-    ///     queries are compared with all vectors, and `exact` is True, where that costs less.
+    ///     queries are compared with all vectors where that costs less; `quality` is "exact" then.
     /// filter : array of bool or of integers, optional
     ///     Mask of shape `(len(index),)`, aligned with `ids`, or allowed ids; ignores unknown ones.
     /// threads : int, optional
