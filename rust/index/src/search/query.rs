@@ -25,8 +25,22 @@ use crate::work::Work;
 const RESCORED_AHEAD: usize = 2;
 
 /// How far a distance by code may exceed the farthest of the first `k` to be rescored, in root mean
-/// square errors of the codec.
+/// square errors of the codec. One error in 160 is larger.
 const MARGIN: f32 = 2.5;
+
+/// The same for a search that keeps many candidates, since it is asked to miss less. One error in 4,000
+/// is larger.
+const WIDE_MARGIN: f32 = 3.5;
+
+/// How many candidates for each result are many.
+const MANY: usize = 8;
+
+/// Distances by code whose error is observed while they are rescored.
+const OBSERVED: usize = 16;
+
+/// How many times as large as the error of the codec an observed one must be to count. The codes of
+/// vectors that are near by code are better than they should be, so theirs is somewhat larger.
+const WORSE: f32 = 1.5;
 
 /// The factor by which it keeps more if those were not enough.
 const MORE: usize = 4;
@@ -291,11 +305,18 @@ pub(crate) fn rescore_likely<I: Isa, S: Space>(
     let first = found.len().min(k);
     let last_kept = found.last().map_or(f32::INFINITY, |last| S::distance(prepared, key_of(*last)));
     let rows = state.rescoring(search.rerank);
+    let mut by_code = [0.0; OBSERVED];
+    for (distance, entry) in by_code.iter_mut().zip(&found[..first]) {
+        *distance = S::distance(prepared, key_of(*entry));
+    }
     rescore::<I>(rows, query, &mut found[..first]);
     let farthest = found[..first].iter().map(|entry| key_of(*entry)).max().map_or(0.0, unorder);
     // The error was measured among the nearest of all vectors, of which a filter may leave none.
     if !search.allowed.is_filter() {
-        let limit = S::key_within(prepared, farthest + MARGIN * space.error());
+        let observed = observed_error(&by_code, &found[..first]);
+        let error = if observed > WORSE * space.error() { observed } else { space.error() };
+        let margin = if found.len() >= MANY * k { WIDE_MARGIN } else { MARGIN };
+        let limit = S::key_within(prepared, farthest + margin * error);
         let likely = found[first..].iter().take_while(|entry| key_of(**entry) <= limit).count();
         found.truncate(first + likely);
     }
@@ -310,6 +331,19 @@ pub(crate) fn rescore_likely<I: Isa, S: Space>(
     meter.trace.gap = if last_kept.is_finite() && kth.is_finite() { last_kept - kth } else { f32::INFINITY };
     meter.end_stage(|seconds| &mut seconds.rescore);
     are_enough || !search.allowed.is_filter()
+}
+
+/// Return the root mean square error of the first distances by code, beside those of the rescored
+/// candidates.
+#[inline(always)]
+fn observed_error(by_code: &[f32], rescored: &[u64]) -> f32 {
+    let (mut squares, mut count) = (0.0, 0);
+    for (distance, entry) in by_code.iter().zip(rescored) {
+        let error = distance - unorder(key_of(*entry));
+        squares += error * error;
+        count += 1;
+    }
+    (squares / count.max(1) as f32).sqrt()
 }
 
 /// Return the nearest value to a distance by code that a distance can have.

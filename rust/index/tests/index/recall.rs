@@ -1,9 +1,9 @@
 //! A search with 200 candidates finds at least 95 of 100 true neighbours for any data.
 
-use tiercel_index::{CodecKind, Index, Metric, Options, Storage};
+use tiercel_index::{CodecKind, Index, Kind, Metric, Options, SearchSettings, Storage};
 
 use crate::common::data::{Random, clustered, far_apart, of_many_lengths, repeated, shuffled};
-use crate::common::{FLAT, METRICS, built, exact, optimize, options, quietly, recall, walked};
+use crate::common::{FLAT, METRICS, built, exact, optimize, options, quietly, recall, search, walked};
 
 const DIM: usize = 24;
 
@@ -150,4 +150,26 @@ fn of_vectors_that_were_replaced_by_themselves() {
     assert!((0.9..=1.0).contains(&reached), "recall of walks {reached}");
     let loaded = Index::from_bytes(&index.to_bytes().unwrap()).unwrap();
     assert_eq!(loaded.stats().graph_recall, Some(reached));
+}
+
+/// Vectors with a common direction, and queries that point the other way: distances by code are off by
+/// more than among the vectors themselves.
+#[test]
+fn of_scans_for_queries_unlike_all_vectors() {
+    let dim = 64;
+    let shifted = |rows: usize, shift: f32, seed: u64| -> Vec<f32> {
+        let mut random = Random(seed);
+        (0..rows * dim).map(|at| random.normal() + if at % dim == 5 { shift } else { 0.0 }).collect()
+    };
+    let (vectors, queries) = (shifted(4000, 8.0, 1), shifted(ASKED, -8.0, 2));
+    for metric in METRICS {
+        for codec in [CodecKind::Sq4, CodecKind::Sq8] {
+            let index =
+                built(Options { kind: Kind::Flat, storage: Storage::Codes(codec), ..options(dim, metric) }, &vectors);
+            let truth = exact(&index, &queries, 10, None);
+            let settings = SearchSettings { k: 10, ef_search: Some(400), ..SearchSettings::default() };
+            let reached = recall(&search(&index, &queries, &settings), &truth);
+            assert!(reached >= 0.998, "recall {reached}: {metric:?} {codec:?}");
+        }
+    }
 }
