@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> Answer:
         "QPS: all queries in one call. p50, p99: microseconds of a call with one query.",
     ]
     if index.stats()["linked"] == index.stats()["lists"] == 0:
-        lines.append("This index is scanned; ef_search matters only with a graph or lists.")
+        lines.append("This index is scanned: ef_search says how many codes are rescored.")
     return Answer(document, lines)
 
 
