@@ -14,8 +14,12 @@
 use tiercel_simd::tables::{self, ENTRIES, place};
 use tiercel_simd::{Buffer, sum_of_tables};
 
-/// A distance that is no more steps from the least of its book says little about the others.
+/// A distance that is no more steps from the least of its book is hardly told from it.
 const FEW: u8 = 4;
+
+/// One distance in this many may be so. Of embeddings one in ten is, of HOG in parts of two values every
+/// second.
+const MOST_FEW: u32 = 3;
 
 /// The tables of a query. Reuse them, since they keep their memory.
 #[derive(Clone, Default)]
@@ -28,7 +32,7 @@ pub(crate) struct ByteTables {
 
 impl ByteTables {
     /// Round distances, sixteen per code, to which all rows add `common`. `bytes` are those of a row.
-    /// Return whether they still tell rows apart: if not, most of them are but a few steps.
+    /// Return whether they still tell rows apart: if not, many of them are but a few steps.
     #[inline(always)]
     pub(crate) fn fill(&mut self, distances: &[f32], common: f32, bytes: usize) -> bool {
         let (mut base, mut widest) = (common, 0.0f32);
@@ -54,7 +58,7 @@ impl ByteTables {
                 all += ENTRIES as u32;
             }
         }
-        2 * few <= all
+        MOST_FEW * few <= all
     }
 
     /// Where the tables begin, for [`tiercel_simd::Isa::sums_of_tables`].
