@@ -29,14 +29,20 @@ impl Loop for Lookup<'_> {
     }
 }
 
+/// Memory for the rows and for their tables, in which a read past the end is detected.
+fn memory(poison: u8) -> [Guarded<u8>; 2] {
+    [ROWS * LONGEST.next_multiple_of(READ), tables::bytes(LONGEST)].map(|longest| Guarded::new(longest, poison))
+}
+
 /// Compare rows of `bytes` bytes; `entry` returns the distances in the tables, one after the other.
-fn check(bytes: usize, memory: &mut Guarded<u8>, entry: impl Fn(usize) -> u8) {
+fn check(bytes: usize, [memory, of_tables]: &mut [Guarded<u8>; 2], entry: impl Fn(usize) -> u8) {
     let entries: Vec<u8> = (0..2 * bytes * ENTRIES).map(&entry).collect();
     let mut laid_out = vec![0; tables::bytes(bytes)];
     for (code, table) in entries.chunks_exact(ENTRIES).enumerate() {
         laid_out[place(code)..][..ENTRIES].copy_from_slice(table);
     }
     let stride = bytes.next_multiple_of(READ);
+    let laid_out = of_tables.put(&laid_out, Place::End(0));
     // What follows a row may be anything.
     let codes: Vec<u8> = (0..ROWS * stride).map(|at| mixed(bytes * 1000 + at) as u8).collect();
     let expected: Vec<u32> =
@@ -44,7 +50,7 @@ fn check(bytes: usize, memory: &mut Guarded<u8>, entry: impl Fn(usize) -> u8) {
     let held = memory.put(&codes, Place::End(0));
     let rows = std::array::from_fn(|row| held[row * stride..].as_ptr());
     at_every_level(|level: Level| {
-        let got = level.run(Lookup { tables: &laid_out, rows, bytes });
+        let got = level.run(Lookup { tables: laid_out, rows, bytes });
         assert_eq!(got[..], expected, "{bytes} bytes {level:?}");
     });
     for (row, expected) in rows.iter().zip(&expected) {
@@ -54,13 +60,13 @@ fn check(bytes: usize, memory: &mut Guarded<u8>, entry: impl Fn(usize) -> u8) {
     // Rows may be the same memory.
     let same = [rows[3]; ROWS];
     at_every_level(|level| {
-        assert_eq!(level.run(Lookup { tables: &laid_out, rows: same, bytes }), [expected[3]; ROWS], "{level:?}");
+        assert_eq!(level.run(Lookup { tables: laid_out, rows: same, bytes }), [expected[3]; ROWS], "{level:?}");
     });
 }
 
 #[test]
 fn rows_of_every_length() {
-    let mut memory = Guarded::new(ROWS * LONGEST.next_multiple_of(READ), 0xa5);
+    let mut memory = memory(0xa5);
     for bytes in (1..=40).chain([47, 48, 49, 63, 64, 65, 96, 255, 256, 257, 511, 512, 513, 700]) {
         if bytes <= LONGEST {
             check(bytes, &mut memory, |at| mixed(at) as u8);
@@ -70,7 +76,7 @@ fn rows_of_every_length() {
 
 #[test]
 fn the_largest_distances_do_not_overflow() {
-    let mut memory = Guarded::new(ROWS * LONGEST.next_multiple_of(READ), 0);
+    let mut memory = memory(0);
     for bytes in [16, 64, 256, 700] {
         if bytes <= LONGEST {
             check(bytes, &mut memory, |_| u8::MAX);
