@@ -40,21 +40,36 @@ impl Field {
         }
     }
 
+    /// Append runs without merging them; they may have any rows.
+    pub(super) fn push(&mut self, runs: Vec<Arc<Run>>) {
+        self.runs.extend(runs);
+    }
+
+    /// Return the runs, oldest first.
+    pub(super) fn runs(&self) -> &[Arc<Run>] {
+        &self.runs
+    }
+
     /// Return the runs, oldest first.
     pub(super) fn into_runs(self) -> Vec<Arc<Run>> {
         self.runs
     }
 
     /// Gather the rows of the keys in the span.
-    pub(super) fn gather<'r>(&'r self, (low, high): &Span, rows: &mut Gather<'r>) {
-        for run in &self.runs {
-            run.rows(run.span(low, high)).for_each(|part| rows.add(part));
-        }
+    pub(super) fn gather<'r>(&'r self, span: &Span, rows: &mut Gather<'r>) {
+        gather(&self.runs, span, rows);
     }
 
     /// Return the memory used, in bytes.
     pub(super) fn memory(&self) -> usize {
         self.runs.iter().map(|run| run.memory()).sum()
+    }
+}
+
+/// Gather the rows that some runs have for the keys in the span.
+pub(super) fn gather<'r>(runs: &'r [Arc<Run>], (low, high): &Span, rows: &mut Gather<'r>) {
+    for run in runs {
+        run.rows(run.span(low, high)).for_each(|part| rows.add(part));
     }
 }
 

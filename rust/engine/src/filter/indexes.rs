@@ -20,6 +20,7 @@ use super::errors::MetadataError;
 use super::evaluate::FieldView;
 use super::extract::FieldNames;
 use super::field::{Field, NewValues};
+use super::ordered::Values;
 
 /// The most fields that are indexed, more than one filter can name. Each makes every insert a
 /// little slower.
@@ -120,6 +121,15 @@ impl FieldIndexes {
         };
         let fields = filter.fields().map(use_of).collect::<Option<_>>()?;
         Some(FieldView::new(filter, fields, state.rows, since))
+    }
+
+    /// Return the index of a field; `None` if it has none: build it and ask again.
+    pub(crate) fn values(&self, name: &str) -> Option<Values> {
+        let now = self.clock.fetch_add(1, Ordering::Relaxed);
+        let state = self.state.read();
+        let indexed = state.fields.get(name)?;
+        indexed.used.store(now, Ordering::Relaxed);
+        Some(Values::new(indexed.field.clone(), state.rows, indexed.since))
     }
 
     /// Start to index those of the fields that have no index yet; `None` if all have one.

@@ -33,6 +33,10 @@ const STRING: u8 = 5;
 const DATE: u8 = 6;
 const WHOLE: u8 = 7;
 
+/// What the keys of all lists, and of all objects, begin with.
+pub(super) const LISTS: &[u8; 2] = &[WHOLE, b'['];
+pub(super) const OBJECTS: &[u8; 2] = &[WHOLE, b'{'];
+
 /// Whether a key is for the value of a field or of a list element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Of {
@@ -81,6 +85,12 @@ pub(super) fn date(instant: Instant, of: Of) -> [u8; 13] {
     key
 }
 
+/// Return the text of the key of a string.
+pub(super) fn text(key: &[u8]) -> Option<&str> {
+    let (kind, text) = key.split_first()?;
+    if *kind == STRING { str::from_utf8(text).ok() } else { None }
+}
+
 /// Return the first key above all keys of this kind.
 pub(super) fn end_of_kind(key: &[u8]) -> Vec<u8> {
     vec![key[0] + 1]
@@ -92,9 +102,9 @@ pub(super) fn after(mut key: Vec<u8>) -> Vec<u8> {
     key
 }
 
-/// Return the smallest key above all that begin with `key`, the key of a string.
+/// Return the smallest key above all that begin with `key`, which does not end in 255.
 pub(super) fn after_prefix(mut key: Vec<u8>) -> Vec<u8> {
-    // Cannot overflow: neither a byte of UTF-8 nor the kind is 255.
+    // Cannot overflow: neither a byte of UTF-8, nor the kind, nor the sign of a list is 255.
     if let Some(last) = key.last_mut() {
         *last += 1;
     }

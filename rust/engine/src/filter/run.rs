@@ -84,6 +84,14 @@ impl Run {
         std::iter::once(Rows::Few(few)).filter(|few| few.len() > 0).chain(self.many_of(span).map(Rows::Many))
     }
 
+    /// Return the first row of a key, by its number, from row `from` on.
+    pub(super) fn row_from(&self, at: usize, from: u32) -> Option<u32> {
+        match self.rows_of(at) {
+            Rows::Few(rows) => rows.get(rows.partition_point(|row| *row < from)).copied(),
+            Rows::Many(rows) => rows.range(from..).next(),
+        }
+    }
+
     /// Whether [`Self::merge`] has room for both.
     pub(super) fn can_merge(&self, newer: &Self) -> bool {
         self.bytes.len() + newer.bytes.len() <= LIMIT && self.size + newer.size <= LIMIT
@@ -161,7 +169,8 @@ impl Run {
         self.key_ends.len()
     }
 
-    fn key(&self, at: usize) -> &[u8] {
+    /// Return the key with a number.
+    pub(super) fn key(&self, at: usize) -> &[u8] {
         &self.bytes[start(&self.key_ends, at)..self.key_ends[at] as usize]
     }
 

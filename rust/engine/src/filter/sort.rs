@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use serde_json::{Number, Value, json};
 
 use super::date::Instant;
+use super::key::{self, Of};
 use super::value::order;
 
 /// The sort key of a record by a field. The variants are in sort order.
@@ -63,14 +64,33 @@ impl SortKey {
         }
     }
 
+    /// Return the key of the value in the index of a field; that of a list or an object is what all of
+    /// them begin with.
+    pub(super) fn to_key(&self) -> Vec<u8> {
+        match self {
+            Self::Number(number) => key::value(&Value::Number(number.clone()), Of::Field),
+            Self::Date(instant) => key::date(*instant, Of::Field).to_vec(),
+            Self::Text(text) => key::value(&text.as_str().into(), Of::Field),
+            Self::Bool(value) => key::value(&(*value).into(), Of::Field),
+            Self::Null => key::value(&Value::Null, Of::Field),
+            Self::List => key::LISTS.to_vec(),
+            Self::Object => key::OBJECTS.to_vec(),
+        }
+    }
+
     pub(crate) fn compare(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Number(one), Self::Number(other)) => order(one, other),
             (Self::Date(one), Self::Date(other)) => one.cmp(other),
             (Self::Text(one), Self::Text(other)) => one.cmp(other),
             (Self::Bool(one), Self::Bool(other)) => one.cmp(other),
-            _ => self.kind().cmp(&other.kind()),
+            _ => self.compare_types(other),
         }
+    }
+
+    /// Compare the types of two values.
+    pub(super) fn compare_types(&self, other: &Self) -> Ordering {
+        self.kind().cmp(&other.kind())
     }
 
     const fn kind(&self) -> u8 {

@@ -8,6 +8,7 @@ pub(crate) mod fuse;
 mod isolation;
 pub(crate) mod mmr;
 pub(crate) mod nearest;
+mod ordering;
 pub(crate) mod passing;
 pub(crate) mod plan;
 pub(crate) mod position;

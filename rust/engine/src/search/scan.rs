@@ -1,28 +1,25 @@
 //! Records in order, read from one snapshot a chunk at a time.
 //!
-//! A scan keeps the rows of the records still to come, and a key for each if it is ordered by a
-//! field. It holds the disk and memory state of its snapshot, and the vectors only if it returns
+//! A scan holds the disk and memory state of its snapshot, and the vectors only if it returns
 //! them. It goes on whatever is written meanwhile.
 
-use std::cmp::Ordering;
 use std::iter::Peekable;
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
-use serde_json::Value;
-use tiercel_store::{Reader, Record};
+use tiercel_store::Reader;
 
 use crate::collection::Collection;
 use crate::errors::QueryError;
-use crate::filter::{Filter, SortKey, field};
+use crate::filter::Filter;
 use crate::follow::steady::MayBeReplaced;
-use crate::maintain::renumber::first_after;
+use crate::search::ordering::{After, ByField, Rows, key};
 use crate::search::position;
 use crate::search::position::Order;
 use crate::search::position::Place;
 use crate::search::read::{Got, got};
 use crate::search::request::Include;
-use crate::search::select::select;
+use crate::search::select::{BUILDS, build, select};
 use crate::state::damage::Damage;
 use crate::state::snapshot::Snapshot;
 
@@ -45,34 +42,6 @@ pub struct Page<'a> {
     pub include: Include,
 }
 
-/// The place in an order where a scan resumes.
-struct After {
-    /// The key of the position; records with an earlier key are before it.
-    key: Option<SortKey>,
-    /// Among records with an equal key, those from this row on are after it.
-    first: u32,
-}
-
-impl After {
-    fn new(Place { key, row }: Place, numbering: u32, reader: &Reader) -> Result<Self, QueryError> {
-        Ok(Self { key, first: first_after(reader, numbering, row)? })
-    }
-
-    /// Whether a place comes after it.
-    fn is_before(&self, place: &Place, descending: bool) -> bool {
-        match compare(place.key.as_ref(), self.key.as_ref(), descending) {
-            Ordering::Equal => place.row >= self.first,
-            order => order.is_gt(),
-        }
-    }
-}
-
-/// Rows, ascending.
-type Rows = Box<dyn Iterator<Item = u32> + Send>;
-
-/// Places, in order.
-type Places = Box<dyn Iterator<Item = Place> + Send>;
-
 /// The rest of a scan: records of one snapshot.
 pub struct Scan {
     reader: Reader,
@@ -81,7 +50,9 @@ pub struct Scan {
     vectors: Option<Arc<Snapshot>>,
     include: Include,
     order: Option<Order>,
-    left: Peekable<Places>,
+    /// Whether it orders strings that are dates as points in time.
+    dates: bool,
+    left: Peekable<Rows>,
     /// The places of the chunk that was read last.
     chunk: Vec<Place>,
 }
@@ -92,10 +63,30 @@ impl Collection {
         let order = page.order.as_ref();
         order.map_or(Ok(()), |order| self.config().schema.check_field("order_by", &order.field))?;
         let after = page.after.map(|text| position::decode(text, order)).transpose()?;
+        let (snapshot, rows) = match order {
+            Some(order) => self.ordered(page, order, after.as_ref())?,
+            None => self.unordered(page, after)?,
+        };
+        let limited: Rows = Box::new(rows.take(page.limit.unwrap_or(usize::MAX)));
+        let dates = order.is_some_and(|order| snapshot.config.schema.may_hold_dates(&order.field));
+        Ok(Scan {
+            reader: snapshot.reader.clone(),
+            damage: Arc::clone(&snapshot.damage),
+            vectors: Some(snapshot).filter(|_| page.include.vector),
+            include: page.include,
+            order: page.order.clone(),
+            dates,
+            left: limited.peekable(),
+            chunk: Vec::new(),
+        })
+    }
+
+    /// Return the newest snapshot, and its rows in the order of writing.
+    fn unordered(&self, page: &Page<'_>, after: Option<(Place, u32)>) -> Result<(Arc<Snapshot>, Rows), QueryError> {
         let (snapshot, selected) = self.select(page.filter)?;
         let after = after.map(|(place, numbering)| After::new(place, numbering, &snapshot.reader)).transpose()?;
-        // Rows ascend in the order of writing, so those before the first one can be skipped.
-        let first = after.as_ref().filter(|_| order.is_none()).map_or(0, |after| after.first);
+        // Rows ascend, so those before the first one can be skipped.
+        let first = after.map_or(0, |after| after.first);
         let rows: Rows = match selected {
             Some(mut rows) => {
                 rows.remove_range(..first);
@@ -103,23 +94,39 @@ impl Collection {
             }
             None => Box::new(snapshot.visibility.clone().into_living(first..snapshot.rows, snapshot.sequence)),
         };
-        let places: Places = match order {
-            None => Box::new(rows.map(|row| Place { key: None, row })),
-            Some(order) => {
-                let dates = snapshot.config.schema.may_hold_dates(&order.field);
-                Box::new(sorted(&snapshot.reader, rows, order, dates, after.as_ref())?.into_iter())
-            }
-        };
-        let limited: Places = Box::new(places.take(page.limit.unwrap_or(usize::MAX)));
-        Ok(Scan {
-            reader: snapshot.reader.clone(),
-            damage: Arc::clone(&snapshot.damage),
-            vectors: Some(snapshot).filter(|_| page.include.vector),
-            include: page.include,
-            order: page.order.clone(),
-            left: limited.peekable(),
-            chunk: Vec::new(),
-        })
+        Ok((snapshot, rows))
+    }
+
+    /// Return the newest snapshot, and its rows in the order of a field.
+    fn ordered(
+        &self,
+        page: &Page<'_>,
+        order: &Order,
+        after: Option<&(Place, u32)>,
+    ) -> Result<(Arc<Snapshot>, Rows), QueryError> {
+        let mut builds = 0;
+        loop {
+            let (snapshot, selected) = self.select(page.filter)?;
+            let after = after.map(|(place, numbering)| After::new(place.clone(), *numbering, &snapshot.reader));
+            let after = after.transpose()?;
+            let by_field = ByField { order, after: after.as_ref(), limit: page.limit };
+            let values = snapshot.fields.values(&order.field).filter(|values| values.since() <= snapshot.sequence);
+            let reads_each = by_field.reads_each(&snapshot, selected.as_ref());
+            let rows = match (values, selected) {
+                (Some(values), selected) if !reads_each => by_field.by_index(&snapshot, selected, values)?,
+                _ if !reads_each && builds < BUILDS => {
+                    build(&self.core, &snapshot, [order.field.as_str()])?;
+                    builds += 1;
+                    continue;
+                }
+                (_, Some(rows)) => by_field.by_records(&snapshot, rows.into_iter())?,
+                (_, None) => {
+                    let rows = snapshot.visibility.clone().into_living(0..snapshot.rows, snapshot.sequence);
+                    by_field.by_records(&snapshot, rows)?
+                }
+            };
+            return Ok((snapshot, rows));
+        }
     }
 
     /// Return the newest snapshot, and its live rows that pass the filter, if there is one.
@@ -136,27 +143,32 @@ impl Scan {
     pub fn next_chunk(&mut self) -> Result<Vec<Got>, QueryError> {
         self.chunk.clear();
         let (mut records, mut bytes) = (Vec::new(), 0);
-        while let Some(place) = self.left.peek()
+        while let Some(&row) = self.left.peek()
             && records.len() < RECORDS
             && bytes < BYTES
         {
-            match self.reader.record(place.row) {
+            match self.reader.record(row) {
                 Ok(Some(record)) => {
                     let (text, metadata) = self.include.of(&record);
-                    if !self.damage.is_sound(place.row, &record.id, text, metadata) {
-                        drop(self.left.next());
+                    if !self.damage.is_sound(row, &record.id, text, metadata) {
+                        self.left.next();
                         continue;
                     }
-                    let record = match got(self.vectors.as_deref(), place.row, record, self.include) {
+                    let order = self.order.as_ref();
+                    let key = order.and_then(|order| key(&record, &order.field, self.dates));
+                    let record = match got(self.vectors.as_deref(), row, record, self.include) {
                         // Return the records read so far first.
                         Err(_) if !records.is_empty() => break,
                         got => got?,
                     };
                     bytes += size(&record);
                     records.push(record);
-                    self.chunk.extend(self.left.next());
+                    self.chunk.push(Place { key, row });
+                    self.left.next();
                 }
-                Ok(None) => drop(self.left.next()),
+                Ok(None) => {
+                    self.left.next();
+                }
                 // Return the records read so far first.
                 Err(_) if !records.is_empty() => break,
                 Err(error) => return Err(left_behind(error.into())),
@@ -182,43 +194,6 @@ fn left_behind(error: QueryError) -> QueryError {
 fn size(got: &Got) -> usize {
     let vector = got.vector.as_ref().map_or(0, |vector| size_of_val(vector.as_slice()));
     got.id.len() + got.text.as_ref().map_or(0, String::len) + got.metadata.as_ref().map_or(0, Vec::len) + vector
-}
-
-/// Return the places of rows in an order, only those after `after`. With `dates`, strings that are
-/// dates are points in time.
-fn sorted(
-    reader: &Reader,
-    rows: impl Iterator<Item = u32>,
-    order: &Order,
-    dates: bool,
-    after: Option<&After>,
-) -> Result<Vec<Place>, QueryError> {
-    let in_order =
-        |a: &Place, b: &Place| compare(a.key.as_ref(), b.key.as_ref(), order.descending).then(a.row.cmp(&b.row));
-    let mut places = Vec::new();
-    for row in rows {
-        let Some(record) = reader.record(row)? else { continue };
-        let place = Place { key: key(&record, &order.field, dates), row };
-        // The record at `after` may be gone; only its place counts.
-        if after.is_none_or(|after| after.is_before(&place, order.descending)) {
-            places.push(place);
-        }
-    }
-    places.sort_by(in_order);
-    Ok(places)
-}
-
-/// Return the key that orders a record.
-fn key(record: &Record, name: &str, dates: bool) -> Option<SortKey> {
-    let metadata: Value = serde_json::from_slice(record.metadata.as_deref()?).ok()?;
-    Some(SortKey::of(field(metadata.as_object()?, name)?, dates))
-}
-
-/// Compare keys in ascending or descending order; records without the field come last either way.
-fn compare(a: Option<&SortKey>, b: Option<&SortKey>, descending: bool) -> Ordering {
-    let (Some(a), Some(b)) = (a, b) else { return b.is_some().cmp(&a.is_some()) };
-    let order = a.compare(b);
-    if descending { order.reverse() } else { order }
 }
 
 #[cfg(test)]
@@ -250,7 +225,7 @@ mod tests {
         put(&collection, 0);
         collection.checkpoint().unwrap();
         let reader = View::new(Arc::new(vfs), path, 4096).reader().unwrap();
-        let left: Places = Box::new((0..MANY as u32).map(|row| Place { key: None, row }));
+        let left: Rows = Box::new(0..MANY as u32);
         let include = Include { text: true, ..Include::default() };
         let mut scan = Scan {
             reader,
@@ -258,6 +233,7 @@ mod tests {
             vectors: None,
             include,
             order: None,
+            dates: false,
             left: left.peekable(),
             chunk: Vec::new(),
         };

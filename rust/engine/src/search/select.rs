@@ -19,7 +19,7 @@ use crate::state::snapshot::Snapshot;
 
 /// The most times that a search builds the indexes it needs. They are lost again if all indexes are
 /// renewed meanwhile, or if other fields evict them.
-const BUILDS: usize = 4;
+pub(crate) const BUILDS: usize = 4;
 
 /// Return the newest snapshot, and its live rows that pass a filter.
 pub(crate) fn select(core: &Core, filter: &Filter) -> Result<(Arc<Snapshot>, RoaringBitmap), QueryError> {
@@ -31,7 +31,7 @@ pub(crate) fn select(core: &Core, filter: &Filter) -> Result<(Arc<Snapshot>, Roa
             let rows = indexed(&snapshot, filter, &view)?;
             return Ok((snapshot, rows));
         }
-        build(core, &snapshot, filter)?;
+        build(core, &snapshot, filter.fields())?;
         snapshot = core.snapshot();
     }
     let rows = select_in(&snapshot, filter)?;
@@ -64,9 +64,13 @@ fn view<'f>(snapshot: &Snapshot, filter: &'f Filter) -> Option<FieldView<'f>> {
     snapshot.fields.view(filter).filter(|view| view.since() <= snapshot.sequence)
 }
 
-/// Index those of the filter's fields that are not indexed yet.
-fn build(core: &Core, snapshot: &Snapshot, filter: &Filter) -> Result<(), QueryError> {
-    let Some(mut build) = snapshot.fields.build(filter.fields()) else { return Ok(()) };
+/// Index those of the fields that are not indexed yet.
+pub(crate) fn build<'f>(
+    core: &Core,
+    snapshot: &Snapshot,
+    fields: impl IntoIterator<Item = &'f str>,
+) -> Result<(), QueryError> {
+    let Some(mut build) = snapshot.fields.build(fields) else { return Ok(()) };
     // Taken after the build began, so it has all rows that the build needs.
     let newest = core.snapshot();
     if !Arc::ptr_eq(&newest.fields, &snapshot.fields) {
@@ -102,14 +106,7 @@ fn indexed(snapshot: &Snapshot, filter: &Filter, view: &FieldView<'_>) -> Result
     }
     // It is unknown whether these would pass.
     rows -= snapshot.damage.rows(Field::Metadata);
-    // Any number of all rows ever assigned may be dead.
-    if rows.len() > 4 * snapshot.live {
-        rows &= snapshot.visibility.living(snapshot.rows, snapshot.sequence);
-    }
-    let dead: Vec<u32> = rows.iter().filter(|row| !snapshot.lives(*row)).collect();
-    for row in dead {
-        rows.remove(row);
-    }
+    snapshot.visibility.remove_dead(&mut rows, snapshot.sequence);
     Ok(rows)
 }
 

@@ -1,6 +1,8 @@
 //! Tests of the visibility of rows, as snapshots use it. They have their own file because
 //! `model.rs` compiles `visibility.rs` with atomics that work only in models.
 
+use roaring::RoaringBitmap;
+
 use crate::state::visibility::{CHUNK, Visibility};
 
 #[test]
@@ -38,6 +40,30 @@ fn rows_that_are_dead_to_all_take_no_memory() {
     visibility.bury(0, 1);
     assert!(!visibility.lives(0, CHUNK as u64));
     assert_eq!(visibility.living(2 * CHUNK as u32, CHUNK as u64).min(), Some(CHUNK as u32 + 1));
+}
+
+#[test]
+fn dead_rows_are_removed_from_others() {
+    let chunk = CHUNK as u32;
+    let mut visibility = Visibility::of_dead(3 * chunk + 2);
+    for row in [5, 7, 3 * chunk] {
+        visibility.revive(row);
+    }
+    visibility.grow(5 * chunk);
+    visibility.bury(4 * chunk + 1, 3);
+    visibility.bury(7, 4);
+    let rows = 5 * chunk + 3;
+    for sequence in [0, 2, 3, 4] {
+        let mut left = RoaringBitmap::from_iter((0..rows).filter(|row| row % 3 > 0));
+        let expected = left.clone() & visibility.living(5 * chunk, sequence);
+        visibility.remove_dead(&mut left, sequence);
+        assert_eq!(left, expected, "{sequence}");
+    }
+    // Rows up to the last number.
+    let all = Visibility::of_dead(u32::MAX);
+    let mut none = RoaringBitmap::from_iter([0, u32::MAX - 1]);
+    all.remove_dead(&mut none, 1);
+    assert!(none.is_empty());
 }
 
 #[test]
