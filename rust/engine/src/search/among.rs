@@ -3,7 +3,6 @@
 //! Rows are numbered in the order of writing and never change, except for their metadata. So the
 //! rows added after a list was made are those from a number on, and removed rows are dead.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use roaring::RoaringBitmap;
@@ -15,6 +14,7 @@ use crate::search::nearest::nearest;
 use crate::search::request::Search;
 use crate::search::run::Run;
 use crate::search::scope::Scope;
+use crate::state::passing::Passing;
 use crate::state::snapshot::Snapshot;
 use crate::state::vectors::{Near, Vectors};
 
@@ -99,7 +99,7 @@ impl Collection {
         let scope = Scope::new(&snapshot, passing);
         let all = rows.iter().copied().chain(since.rows..snapshot.rows);
         let some: RoaringBitmap = all.filter(|row| scope.holds(*row)).collect();
-        let (passing, stop) = (Some(Arc::new(some)), &AtomicBool::new(false));
+        let (passing, stop) = (Some(Passing::new(some)), &AtomicBool::new(false));
         let run = Run { snapshot: &snapshot, search, passing, stop, alone: true };
         let found = run.candidates(plan)?.finish(search)?;
         Ok(Some((found, Moment::of(&snapshot), norms(&snapshot))))

@@ -28,15 +28,14 @@ pub(crate) fn nearest(snapshot: &Snapshot, scope: &Scope<'_>, near: Near<'_>) ->
     let mut tried = Trace::default();
     for more in among_all(k, scope.share()) {
         let mut found = vectors.search(&Near { k: more, ..near }, |row| snapshot.lives(row))?;
-        found.rows.retain(|(row, _)| only.contains(*row));
+        found.rows.retain(|(row, _)| only.rows().contains(*row));
         tried.add(&found.trace);
         if found.rows.len() >= k {
             found.rows.truncate(k);
             return Ok(Nearest { trace: tried, ..found });
         }
     }
-    let ids: Vec<u64> = only.iter().map(u64::from).collect();
-    let mut found = vectors.search(&Near { allowed: Some(&ids), ..near }, |row| only.contains(row))?;
+    let mut found = vectors.search(&Near { allowed: Some(only), ..near }, |row| only.rows().contains(row))?;
     // What the tries could have missed, this search has not.
     let gap = found.trace.gap;
     found.trace.add(&tried);

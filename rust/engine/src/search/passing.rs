@@ -8,7 +8,7 @@ use crate::filter::Filter;
 use crate::search::plan::Plan;
 use crate::search::select::select;
 use crate::state::core::Core;
-use crate::state::known::Passing;
+use crate::state::passing::Passing;
 use crate::state::snapshot::Snapshot;
 
 /// Return the newest snapshot, its live rows that pass a filter, and the plan of the search so far.
@@ -25,11 +25,11 @@ pub(crate) fn passing(core: &Core, text: &str) -> Result<(Arc<Snapshot>, Passing
     } else {
         // This snapshot may be newer.
         let (snapshot, rows) = select(core, &filter)?;
-        let rows = Arc::new(rows);
-        core.filters.keep(text, filter, Arc::clone(&rows), &snapshot);
+        let rows = Passing::new(rows);
+        core.filters.keep(text, filter, rows.clone(), &snapshot);
         (snapshot, rows)
     };
-    plan.note("filter", begin, rows.len() as usize);
-    plan.selectivity = Some(rows.len() as f64 / snapshot.live.max(1) as f64);
+    plan.note("filter", begin, rows.rows().len() as usize);
+    plan.selectivity = Some(rows.rows().len() as f64 / snapshot.live.max(1) as f64);
     Ok((snapshot, rows, plan))
 }

@@ -30,7 +30,7 @@ use crate::search::plan::{Depths, Plan, Way};
 use crate::search::request::{Search, Syntax};
 use crate::search::scope::Scope;
 use crate::state::damage::Field;
-use crate::state::known::Passing;
+use crate::state::passing::Passing;
 use crate::state::snapshot::Snapshot;
 use crate::state::vectors::{Near, Nearest, Neighbour};
 

@@ -1,27 +1,26 @@
 //! Which rows a search may find: live ones that pass its filter and meet the requirements of its
 //! text.
 
-use std::sync::Arc;
-
 use roaring::RoaringBitmap;
 use tiercel_text::Constraints;
 
+use crate::state::passing::Passing;
 use crate::state::snapshot::Snapshot;
 
 /// The rows of a snapshot that a search may find.
 pub(crate) struct Scope<'a> {
     snapshot: &'a Snapshot,
     /// Only these rows, all of which are live; `None` for all live rows.
-    only: Option<Arc<RoaringBitmap>>,
+    only: Option<Passing>,
     /// Not these rows.
     not: RoaringBitmap,
 }
 
 impl<'a> Scope<'a> {
     /// Allow all live rows, or those of them that passed a filter.
-    pub(crate) fn new(snapshot: &'a Snapshot, passing: Option<Arc<RoaringBitmap>>) -> Self {
+    pub(crate) fn new(snapshot: &'a Snapshot, passing: Option<Passing>) -> Self {
         // Ignore a filter that all records pass.
-        let only = passing.filter(|rows| rows.len() < snapshot.live);
+        let only = passing.filter(|passing| passing.rows().len() < snapshot.live);
         Self { snapshot, only, not: RoaringBitmap::new() }
     }
 
@@ -30,11 +29,11 @@ impl<'a> Scope<'a> {
         let bitmap = |rows: Vec<u32>| RoaringBitmap::from_sorted_iter(rows).unwrap_or_default();
         if let Some(required) = constraints.required {
             let rows = required.into_iter().filter(|row| self.holds(*row)).collect();
-            self.only = Some(Arc::new(bitmap(rows)));
+            self.only = Some(Passing::new(bitmap(rows)));
         }
         let excluded = bitmap(constraints.excluded);
         match &mut self.only {
-            Some(only) if !only.is_disjoint(&excluded) => *Arc::make_mut(only) -= excluded,
+            Some(only) if !only.rows().is_disjoint(&excluded) => *only = Passing::new(only.rows() - &excluded),
             Some(_) => {}
             None => self.not = excluded,
         }
@@ -43,19 +42,19 @@ impl<'a> Scope<'a> {
     /// Whether a row may be found.
     pub(crate) fn holds(&self, row: u32) -> bool {
         match &self.only {
-            Some(only) => only.contains(row),
+            Some(only) => only.rows().contains(row),
             None => self.snapshot.lives(row) && !self.not.contains(row),
         }
     }
 
     /// Return the only rows that may be found; `None` if nearly all may be.
-    pub(crate) fn only(&self) -> Option<&RoaringBitmap> {
-        self.only.as_deref()
+    pub(crate) fn only(&self) -> Option<&Passing> {
+        self.only.as_ref()
     }
 
     /// Return how many rows may be found, at most.
     pub(crate) fn count(&self) -> usize {
-        self.only.as_ref().map_or(self.snapshot.live, |only| only.len()) as usize
+        self.only.as_ref().map_or(self.snapshot.live, |only| only.rows().len()) as usize
     }
 
     /// Return the share of all records that may be found, at most.

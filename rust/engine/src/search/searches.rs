@@ -15,7 +15,7 @@ use crate::search::run::Candidates;
 use crate::search::run::Run;
 use crate::search::select::select;
 use crate::search::select::unknown;
-use crate::state::known::Passing;
+use crate::state::passing::Passing;
 use crate::state::snapshot::Snapshot;
 use tiercel_index::{Work, check_vectors};
 

@@ -4,17 +4,14 @@
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
-use roaring::RoaringBitmap;
 
 use crate::filter::{FieldIndexes, Filter};
+use crate::state::passing::Passing;
 use crate::state::snapshot::Snapshot;
 
 /// The most filters to keep, and the longest in bytes.
 const FILTERS: usize = 32;
 const LONGEST: usize = 1 << 16;
-
-/// The rows of a snapshot that pass a filter.
-pub(crate) type Passing = Arc<RoaringBitmap>;
 
 /// Recent filters, the latest last.
 #[derive(Default)]
@@ -53,7 +50,7 @@ impl Filters {
         let at = all.iter().rposition(|known| *known.text == *text)?;
         all[at..].rotate_left(1);
         let known = all.last()?;
-        Some((Arc::clone(&known.filter), known.version.is_of(snapshot).then(|| Arc::clone(&known.rows))))
+        Some((Arc::clone(&known.filter), known.version.is_of(snapshot).then(|| known.rows.clone())))
     }
 
     /// Keep the rows of a snapshot that pass a filter.
@@ -64,6 +61,9 @@ impl Filters {
         }
         let mut all = self.known.lock();
         let at = all.iter().position(|known| known.text == new.text);
+        if let Some(at) = at {
+            new.rows.follow(&all[at].rows);
+        }
         if at.is_some() || all.len() == FILTERS {
             all.remove(at.unwrap_or(0));
         }

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use tiercel_index::{Budget, Filter, Index, Options, Raw, RawError, SearchSettings, Stats, Storage, Trace, Work};
 
 use crate::errors::QueryError;
+use crate::state::passing::Passing;
 
 /// The most vectors in a growing segment, which a search compares one by one.
 pub(crate) const SEGMENT: usize = 8192;
@@ -41,7 +42,7 @@ pub(crate) struct Near<'a> {
     pub(crate) k: usize,
     pub(crate) recall: Option<f32>,
     /// The rows that may be found.
-    pub(crate) allowed: Option<&'a [u64]>,
+    pub(crate) allowed: Option<&'a Passing>,
     /// Set to stop the search.
     pub(crate) stop: &'a AtomicBool,
     /// Whether to time the stages.
@@ -160,8 +161,13 @@ impl Vectors {
     /// Return the nearest rows for which `lives` returns true.
     pub(crate) fn search(&self, near: &Near<'_>, lives: impl Fn(u32) -> bool) -> Result<Nearest, QueryError> {
         let mut nearest = Nearest::none();
-        for index in self.indexes().filter(|index| !index.is_empty()) {
-            search_one(index, near, &lives, &mut nearest)?;
+        if !self.main.is_empty() {
+            let chosen = near.allowed.map(|passing| passing.chosen(&self.main));
+            search_one(&self.main, near, chosen.as_deref().map(Filter::Chosen), &lives, &mut nearest)?;
+        }
+        for index in self.growing.iter().filter(|index| !index.is_empty()) {
+            let ids = near.allowed.map(|passing| passing.within(index));
+            search_one(index, near, ids.as_deref().map(Filter::Ids), &lives, &mut nearest)?;
         }
         let Nearest { rows, .. } = &mut nearest;
         rows.sort_unstable_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
@@ -175,6 +181,7 @@ impl Vectors {
 fn search_one(
     index: &Index,
     near: &Near<'_>,
+    filter: Option<Filter<'_>>,
     lives: impl Fn(u32) -> bool,
     nearest: &mut Nearest,
 ) -> Result<(), QueryError> {
@@ -183,8 +190,7 @@ fn search_one(
     let before = found.len();
     let mut k = near.k;
     loop {
-        let settings =
-            SearchSettings { k, ef_search: None, recall: near.recall, filter: near.allowed.map(Filter::Ids) };
+        let settings = SearchSettings { k, ef_search: None, recall: near.recall, filter };
         let (matches, took) = index.search_within(near.query, &settings, budget, &Work::quiet(1, near.stop))?;
         trace.add(&took);
         let count = matches.counts.first().map_or(0, |count| *count as usize);

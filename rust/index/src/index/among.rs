@@ -1,7 +1,8 @@
 //! Exact search among a few vectors, for a cache of answers.
 
 use super::Index;
-use super::read::{Filter, Matches, chosen, matches};
+use super::chosen::{Filter, chosen};
+use super::read::{Matches, matches};
 use crate::budget::Budget;
 use crate::errors::{RowError, SearchError};
 use crate::options::{Dtype, Rerank};

@@ -1,7 +1,7 @@
 //! Look up ids: their vectors, and how many a filter allows.
 
 use super::Index;
-use super::read::{Filter, chosen};
+use super::chosen::{Filter, chosen};
 use crate::errors::{RawError, SearchError};
 
 impl Index {

@@ -5,6 +5,7 @@
 //! readers, and readers wait for nobody.
 
 pub(crate) mod among;
+pub(crate) mod chosen;
 mod lookup;
 pub(crate) mod read;
 pub(crate) mod stats;
@@ -152,6 +153,13 @@ impl Index {
         state.living().map(|slot| state.ids.id(slot)).collect()
     }
 
+    /// Return the ids of the first and the last vector that was added, which may be removed by now.
+    pub fn ends(&self) -> Option<(u64, u64)> {
+        let state = self.state();
+        let last = state.slots().checked_sub(1)?;
+        Some((state.ids.id(0), state.ids.id(last)))
+    }
+
     /// Return the vectors of ids, one after the other, as they were added; if full vectors are
     /// forgotten, what their codes stand for.
     pub fn get(&self, ids: &[u64]) -> Result<Vec<f32>, GetError> {
@@ -181,7 +189,9 @@ impl Index {
 
 impl Clone for Index {
     fn clone(&self) -> Self {
-        Self::from_state(self.options.clone(), self.level, State::clone(&self.state()))
+        let mut state = State::clone(&self.state());
+        state.ids.part();
+        Self::from_state(self.options.clone(), self.level, state)
     }
 }
 

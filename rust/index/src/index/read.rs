@@ -7,6 +7,7 @@ use std::thread;
 use parking_lot::Mutex;
 
 use super::Index;
+use super::chosen::{Filter, chosen};
 use crate::budget::{Budget, Ended, Meter, Trace};
 use crate::errors::{Interrupted, SearchError};
 use crate::options::{Dtype, Options, Rerank};
@@ -16,19 +17,8 @@ use crate::search::likeness::by_likeness;
 use crate::search::query::{Hit, Memory, NO_HIT, Search};
 use crate::search::recall::{ef_for, target_of};
 use crate::search::strategy::{Asked, Strategy};
-use crate::state::State;
-use crate::storage::bitset::Bitset;
 use crate::storage::check;
 use crate::work::Work;
-
-/// Which vectors a search may find.
-#[derive(Clone, Copy, Debug)]
-pub enum Filter<'a> {
-    /// A value for each of [`Index::ids`]; 0 forbids.
-    Mask(&'a [u8]),
-    /// The allowed ids; unknown ones are ignored.
-    Ids(&'a [u64]),
-}
 
 /// The settings of a search.
 #[derive(Clone, Copy, Debug, Default)]
@@ -99,7 +89,7 @@ impl Index {
         let count = queries.len() / dim;
         let state = self.state();
         let chosen = chosen(&state, settings.filter.as_ref())?;
-        let allowed = Allowed::of(&state, chosen.as_ref());
+        let allowed = Allowed::of(&state, chosen.as_deref());
         let k = settings.k.min(state.ids.len());
         if k == 0 || count == 0 {
             let nothing = Matches { k, ids: vec![], distances: vec![], counts: vec![0; count], exact: true };
@@ -188,7 +178,7 @@ impl Index {
         check::check("queries", queries, &self.options, Dtype::F32, work)??;
         let state = self.state();
         let chosen = chosen(&state, filter)?;
-        let allowed = Allowed::of(&state, chosen.as_ref());
+        let allowed = Allowed::of(&state, chosen.as_deref());
         let mut found: Vec<Vec<(f32, u32)>> = vec![Vec::new(); queries.len() / dim];
         let chunk = QUERIES.min(found.len().div_ceil(work.threads())).max(1);
         let watch = state.rows.watch();
@@ -250,37 +240,6 @@ impl Drop for Lent<'_> {
         self.total.lock().add(&self.trace);
         self.index.idle.lock().push(std::mem::take(&mut self.memory));
     }
-}
-
-/// Refuse a mask that does not fit the index.
-fn check_filter(state: &State, filter: Option<&Filter<'_>>) -> Result<(), SearchError> {
-    match filter {
-        Some(Filter::Mask(mask)) if mask.len() != state.ids.len() => {
-            Err(SearchError::MaskLength { expected: state.ids.len(), got: mask.len() })
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Return the slots that a filter allows; `None` without a filter.
-pub(crate) fn chosen(state: &State, filter: Option<&Filter<'_>>) -> Result<Option<Bitset>, SearchError> {
-    check_filter(state, filter)?;
-    let mut chosen = match filter {
-        None => return Ok(None),
-        Some(Filter::Mask(mask)) if state.dead.count() == 0 => return Ok(Some(Bitset::from_mask(mask))),
-        Some(_) => Bitset::new(state.slots()),
-    };
-    match filter {
-        Some(Filter::Mask(mask)) => {
-            let kept = state.living().zip(*mask).filter(|(_, value)| **value != 0);
-            kept.for_each(|(slot, _)| chosen.insert(slot));
-        }
-        Some(Filter::Ids(ids)) => {
-            state.ids.each_slot(ids, &state.dead, |slot| chosen.insert(slot));
-        }
-        None => {}
-    }
-    Ok(Some(chosen))
 }
 
 /// Reserve room for `k` hits per query, all padding.

@@ -24,6 +24,9 @@ use crate::work::Work;
 /// Full vectors prefetched ahead of the one being compared.
 const RESCORED_AHEAD: usize = 2;
 
+/// Codes prefetched ahead of the one that a scan compares, if a filter leaves some out.
+const SCANNED_AHEAD: usize = 16;
+
 /// How far a distance by code may exceed the farthest of the first `k` to be rescored, in root mean
 /// square errors of the codec. One error in 160 is larger.
 const MARGIN: f32 = 2.5;
@@ -256,7 +259,15 @@ unsafe fn scan<I: Isa, S: Space>(
     unsafe {
         match search.allowed {
             Allowed::Only(chosen) => {
+                // These lie anywhere, so nothing but this prefetches them.
+                let mut ahead = chosen.iter();
+                for slot in ahead.by_ref().take(SCANNED_AHEAD) {
+                    space.prefetch::<I>(slot as u32);
+                }
                 for slot in chosen.iter() {
+                    if let Some(slot) = ahead.next() {
+                        space.prefetch::<I>(slot as u32);
+                    }
                     offers.add::<I>(slot as u32);
                     if meter.compared(1) {
                         break;

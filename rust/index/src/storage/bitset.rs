@@ -50,6 +50,12 @@ impl Bitset {
         self.count = self.words.iter().map(|word| word.count_ones() as usize).sum();
     }
 
+    /// Remove the slots that are in another set.
+    pub(crate) fn subtract(&mut self, other: &Self) {
+        self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word &= !other);
+        self.count = self.words.iter().map(|word| word.count_ones() as usize).sum();
+    }
+
     /// Whether a slot is in the set; slots beyond its length are not.
     #[inline]
     pub(crate) fn contains(&self, slot: usize) -> bool {

@@ -2,6 +2,7 @@
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
@@ -38,6 +39,14 @@ pub(crate) struct Ids {
     /// The next id to count, or [`PADDING`] once none is left. It only grows, so that an id that
     /// was counted once, even by an interrupted addition, is never counted again.
     next: u64,
+    /// See [`Self::numbering`].
+    numbering: u64,
+}
+
+/// Return a number that no other ids have.
+fn new_numbering() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Return a hasher that nobody can predict, so that nobody can choose ids with colliding hashes.
@@ -48,7 +57,8 @@ fn seeded() -> SeedableRandomState {
 
 impl Ids {
     pub(crate) fn new() -> Self {
-        Self { by_slot: Chunked::new(1), shards: vec![Arc::default()], len: 0, hasher: seeded(), next: 0 }
+        let (shards, numbering) = (vec![Arc::default()], new_numbering());
+        Self { by_slot: Chunked::new(1), shards, len: 0, hasher: seeded(), next: 0, numbering }
     }
 
     /// Return the same slots with other ids, one for each slot that is not dead. Dead slots keep
@@ -74,6 +84,17 @@ impl Ids {
     /// Number of slots, including those of removed ids.
     pub(crate) const fn slots(&self) -> usize {
         self.by_slot.len()
+    }
+
+    /// Return the number of this numbering of slots. Clones share it, so if two of them go on to get
+    /// different slots, one must [`Self::part`] from the other.
+    pub(crate) const fn numbering(&self) -> u64 {
+        self.numbering
+    }
+
+    /// Take another number for what comes, since another clone goes on, too.
+    pub(crate) fn part(&mut self) {
+        self.numbering = new_numbering();
     }
 
     /// Number of ids that can be found.

@@ -1,6 +1,6 @@
 //! A filter allows exactly what it names, however much that is, and `k` results come if `k` exist.
 
-use tiercel_index::{Filter, Index, Matches, SearchSettings};
+use tiercel_index::{Chosen, Filter, Index, Matches, SearchSettings};
 
 use crate::common::data::{Random, clustered};
 use crate::common::model::Model;
@@ -29,8 +29,44 @@ fn filtered(index: &Index, queries: &[f32], allowed: &[u64], settings: &SearchSe
     let ids = [allowed, &[u64::MAX, 1 << 40], allowed].concat();
     let by_mask = search(index, queries, &SearchSettings { filter: Some(Filter::Mask(&mask)), ..*settings });
     let by_ids = search(index, queries, &SearchSettings { filter: Some(Filter::Ids(&ids)), ..*settings });
-    assert_eq!(by_mask, by_ids);
+    let chosen = index.choose(&ids);
+    let by_choice = search(index, queries, &SearchSettings { filter: Some(Filter::Chosen(&chosen)), ..*settings });
+    assert!(by_mask == by_ids && by_mask == by_choice);
     by_mask
+}
+
+#[test]
+fn a_choice_finds_what_was_chosen_and_is_still_there() {
+    for rows in [200, 1500] {
+        let index = built(options(DIM, METRICS[0]), &clustered(rows, DIM, 10, 1));
+        let found = |index: &Index, chosen: &Chosen| {
+            let mut ids = exact(index, &[0.5; DIM], rows, Some(Filter::Chosen(chosen))).ids;
+            ids.retain(|id| *id != u64::MAX);
+            ids.sort_unstable();
+            assert_eq!(index.count(Some(&Filter::Chosen(chosen))), Ok(ids.len()));
+            ids
+        };
+        let even = |ids: std::ops::Range<u64>| ids.filter(|id| id.is_multiple_of(2)).collect::<Vec<_>>();
+        let chosen = index.choose(&even(0..2000));
+        assert_eq!((found(&index, &chosen), index.has_all(&chosen)), (even(0..rows as u64), true));
+        index.delete(&even(0..10));
+        assert_eq!((found(&index, &chosen), index.has_all(&chosen)), (even(10..rows as u64), true));
+        add(&index, &clustered(20, DIM, 3, 2), Some(&(5000..5020).collect::<Vec<_>>()));
+        assert_eq!((found(&index, &chosen), index.has_all(&chosen)), (even(10..rows as u64), false));
+        // Again, with the new ones, without some and with others.
+        let again = index.choose_again(&chosen, [12, 13, 15, 7000], |id| id != 12 && id != 5001);
+        let mut expected = even(14..rows as u64);
+        expected.extend([13, 15].into_iter().chain((5000..5020).filter(|id| *id != 5001)));
+        expected.sort_unstable();
+        assert_eq!((found(&index, &again), index.has_all(&again)), (expected.clone(), true));
+        // A copy goes its own way, and so does an index that was emptied.
+        let copy = index.clone();
+        assert_eq!((found(&copy, &again), copy.has_all(&again)), (vec![], false));
+        assert_eq!(found(&copy, &copy.choose_again(&again, [], |id| expected.contains(&id))), expected);
+        index.clear();
+        add(&index, &clustered(rows, DIM, 10, 1), None);
+        assert_eq!(found(&index, &again), []);
+    }
 }
 
 #[test]
