@@ -96,6 +96,11 @@ class Collection(Writing):
         return self._core.raw
 
     @property
+    def rerank(self) -> Literal["full", "f16", "none"]:
+        """What searches compare the best candidates with once more until the collection is closed."""
+        return self._core.rerank
+
+    @property
     def language(self) -> str | None:
         """Language of the texts; `None` if words are taken as they are."""
         return self._core.language
@@ -117,8 +122,7 @@ class Collection(Writing):
     def get(
         self, ids: str | Iterable[str], *, include: Iterable[Include] = INCLUDES
     ) -> Match | list[Match | None] | None:
-        """Get a record by its id, or a list of records by many ids, in their order; `None` for an
-        id without a record.
+        """Get a record by its id, or a list by many ids in their order; `None` for an id without one.
 
         Raises
         ------

@@ -19,10 +19,13 @@ from tiercel.writers import remember, telling_who_writes
 
 __all__ = ["open"]
 
-_DURABILITIES: Final = ("always", "interval", "none")
 _METRICS: Final = ("cosine", "dot", "l2")
-_MODES: Final = ("rw", "r")
-_RAWS: Final = ("memory", "disk")
+_CHOICES: Final = {
+    "durability": ("always", "interval", "none"),
+    "mode": ("rw", "r"),
+    "raw": ("memory", "disk"),
+    "rerank": ("full", "f16", "none"),
+}
 
 
 def open(  # noqa: A001
@@ -34,6 +37,7 @@ def open(  # noqa: A001
     schema: Schema | None = None,
     storage: str | None = None,
     raw: Literal["memory", "disk"] = "memory",
+    rerank: Literal["full", "f16", "none"] = "full",
     durability: Literal["always", "interval", "none"] = "always",
     mode: Literal["rw", "r"] = "rw",
     follow: float | None = None,
@@ -71,6 +75,11 @@ def open(  # noqa: A001
         search reads those of its candidates. The collection does not store it. With "disk", those of
         the main index stay in the file of the last checkpoint, or, while they are newer, in an unnamed
         file beside it; searches compare codes, so `storage` cannot be "raw".
+    rerank
+        What searches by vector compare the best candidates of the main index with once more until the
+        collection is closed: "full" vectors, a copy of them in "f16" (half precision) in memory, or
+        "none", where distances are those of codes. The collection does not store it. With "f16",
+        vectors beyond half precision are refused.
     durability
         What a write waits for. "always": it is on disk, safe from power loss. "interval": the
         system has it, safe from a crash of the process, and it reaches the disk within 100 ms.
@@ -99,8 +108,9 @@ def open(  # noqa: A001
     ------
     InvalidInputError
         An argument is invalid or differs from what the collection was created with, `raw` is "disk"
-        although searches compare full vectors, a record disagrees with an added schema, or the
-        directory contains other files and no collection. Nothing was changed.
+        although searches compare full vectors, `rerank` is "f16" although half precision cannot hold
+        a vector, a record disagrees with an added schema, or the directory contains other files and no
+        collection. Nothing was changed.
     MissingFileError
         There is no collection, with `create=False` or `mode="r"`.
     AlreadyOpenError
@@ -116,9 +126,8 @@ def open(  # noqa: A001
     name = absolute(path_name(path, "path"))
     if metric is not None:
         choice(metric, "metric", _METRICS)
-    choice(durability, "durability", _DURABILITIES)
-    choice(mode, "mode", _MODES)
-    choice(raw, "raw", _RAWS)
+    for argument, value in (("durability", durability), ("mode", mode), ("raw", raw), ("rerank", rerank)):
+        choice(value, argument, _CHOICES[argument])
     follow = _interval(follow, mode)
     if language is not None:
         unicode_text(language, "language")
@@ -140,7 +149,8 @@ def open(  # noqa: A001
             None if schema is None else names_of_types(schema),
             create,
             storage,
-            raw == "disk",
+            raw,
+            rerank,
         )
     if follow is not None:
         core.follow(follow)

@@ -189,6 +189,16 @@ def test_full_vectors_stay_on_disk_during_ingest_and_compact(run: Run) -> None:
     assert document(run("compact", "many", "--raw", "disk", "--storage", "sq8", "--json"))["storage"] == "sq8"
 
 
+def test_query_finds_the_same_with_full_vectors_on_disk_or_in_half_precision(run: Run) -> None:
+    rows = np.random.default_rng(1).normal(size=(1500, 8)).round(3).tolist()
+    write_lines("many.jsonl", [{"id": str(row), "vector": vector} for row, vector in enumerate(rows)])
+    run("ingest", "many.jsonl", "--into", "many")
+    np.save("query.npy", np.float32(rows[7]))
+    for options in ([], ["--raw", "disk"], ["--rerank", "f16"], ["--raw", "disk", "--rerank", "none"]):
+        found = document(run("query", "many", "--vector", "query.npy", "-k", "1", "--json", *options))["results"]
+        assert [result["id"] for result in found] == ["7"]
+
+
 def test_verify_tells_damage_and_fails(zoo: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert zoo("verify", "zoo") == (0, "4 records, nothing is damaged\n", "")
     monkeypatch.setattr(tiercel.Collection, "verify", lambda self: ["records: page 3"])

@@ -130,7 +130,7 @@ def _search(parser: argparse.ArgumentParser) -> None:
         help="write the arrays ids, distances and counts to this file instead of printing the results",
     )
     collections.raw(parser, ("memory", "disk", "none"), "; none leaves codes alone")
-    _rerank(parser)
+    collections.rerank(parser, "; none with --raw none")
     _threads(parser)
 
 
@@ -157,7 +157,7 @@ def _bench(parser: argparse.ArgumentParser) -> None:
         help="also draw the curve; needs matplotlib: pip install 'tiercel[plot]'",
     )
     _index_options(parser)
-    _rerank(parser)
+    collections.rerank(parser, "; none with --raw none")
     parser.add_argument(
         "--threads", type=int, default=1, help="threads per search (default: 1); the index is built on all cores"
     )
@@ -192,15 +192,6 @@ def _index_options(parser: argparse.ArgumentParser) -> None:
         default=200,
         metavar="EF",
         help="candidates kept while a vector is linked (default: 200)",
-    )
-
-
-def _rerank(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--rerank",
-        choices=("full", "f16", "none"),
-        help="what the best candidates are compared with once more: full vectors, a copy of them in half precision, "
-        "or nothing (default: full; none with --raw none)",
     )
 
 

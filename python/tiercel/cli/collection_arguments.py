@@ -53,6 +53,8 @@ def query(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--filter", metavar="JSON", help="""only matching records, as in {"year": {"$gte": 2020}}""")
     parser.add_argument("-k", type=int, default=10, help="results (default: 10)")
+    raw(parser, ("memory", "disk"))
+    rerank(parser)
     parser.add_argument("--explain", action="store_true", help="show how the results were found")
 
 
@@ -98,6 +100,16 @@ def raw(parser: argparse.ArgumentParser, places: tuple[str, ...], told: str = ""
         choices=places,
         default="memory",
         help=f"where the full vectors are while the command runs{told} (default: memory)",
+    )
+
+
+def rerank(parser: argparse.ArgumentParser, told: str = "") -> None:
+    """Add the option that says what the best candidates are compared with once more."""
+    parser.add_argument(
+        "--rerank",
+        choices=("full", "f16", "none"),
+        help="what the best candidates are compared with once more: full vectors, a copy of them in half precision, "
+        f"or nothing (default: full{told})",
     )
 
 

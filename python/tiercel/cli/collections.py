@@ -20,12 +20,12 @@ def open_collection(directory: str, **options: Any) -> Generator[Collection]:
 
 
 @contextmanager
-def open_to_read(directory: str) -> Generator[Collection]:
+def open_to_read(directory: str, **options: Any) -> Generator[Collection]:
     """Open a collection without changing its directory.
 
     This works beside a writer, and without permission to write.
     """
-    with _opened(directory, mode="r") as collection:
+    with _opened(directory, mode="r", **options) as collection:
         yield collection
 
 

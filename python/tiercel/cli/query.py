@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> Answer:
     if args.text is None and vector is None:
         raise InvalidInputError("query: expected TEXT, --vector or both, got neither")
     filter_ = None if args.filter is None else _filter(args.filter)
-    with open_to_read(args.directory) as collection:
+    with open_to_read(args.directory, raw=args.raw, rerank=args.rerank or "full") as collection:
         if vector is None and args.text is not None:
             vector = _hashed(collection, args.text)
         found = collection.search(vector, args.text, syntax=args.syntax, filter=filter_, k=args.k, explain=args.explain)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tiercel_index::Raw;
+use tiercel_index::{Raw, Rerank};
 
 use crate::config::Config;
 use crate::errors::WriteError;
@@ -39,6 +39,11 @@ impl Collection {
     /// Return where full vectors are kept.
     pub fn raw(&self) -> Raw {
         self.core.snapshot().placement.raw()
+    }
+
+    /// Return what searches compare the best candidates with once more.
+    pub fn rerank(&self) -> Rerank {
+        self.core.snapshot().placement.rerank()
     }
 
     /// Return the number of records.

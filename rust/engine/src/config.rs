@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use tiercel_container::quoted;
-use tiercel_index::{MAX_DIM, Metric, Options, OptionsError, Raw, Storage};
+use tiercel_index::{MAX_DIM, Metric, Options, OptionsError, Raw, Rerank, Storage};
 use tiercel_text::{Language, Tokenizer};
 
 use crate::errors::{OpenError, StorageError, WriteError};
@@ -47,6 +47,9 @@ pub struct OpenOptions {
     /// Where full vectors are kept until the collection is closed. This is not stored; they are in memory
     /// without it.
     pub raw: Option<Raw>,
+    /// What searches compare the best candidates with once more, until the collection is closed. This is
+    /// not stored; it is full vectors without it.
+    pub rerank: Option<Rerank>,
     /// Whether to fail if there is no collection, rather than create one.
     pub must_exist: bool,
 }

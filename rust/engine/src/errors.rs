@@ -88,6 +88,9 @@ pub enum OpenError {
     /// Full vectors cannot stay on disk.
     #[error(transparent)]
     RawStorage(#[from] RawStorageError),
+    /// A vector is beyond half precision.
+    #[error("rerank: expected 'full' or 'none', since half precision cannot hold every vector, got 'f16'")]
+    Halves,
     /// The requested instruction set is not available.
     #[error("{0}")]
     Simd(String),

@@ -56,7 +56,7 @@ impl Collection {
             check_raw(wanted.raw, config.storage)?;
             (Prepared::create(vfs, path, store_options, &[(CONFIG, &config.to_bytes())])?, config)
         };
-        let placement = Arc::new(Placement::new(wanted.raw, path));
+        let placement = Arc::new(Placement::new(wanted.raw, wanted.rerank, path));
         let (mut snapshot, maintenance) =
             read(prepared.reader(), &|name| prepared.open_segment(name), &stored, &placement)?;
         let config = wanted.extended(&snapshot.config)?;

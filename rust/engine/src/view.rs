@@ -28,7 +28,7 @@ impl Collection {
     /// Open a collection for reading on any file system.
     pub fn view_on(vfs: Arc<dyn Vfs>, path: &Path, wanted: &OpenOptions) -> Result<Self, OpenError> {
         let view = View::new(vfs, path, Options::default().cache_bytes);
-        let (reading, snapshot) = Reading::begin(view, Arc::new(Placement::new(wanted.raw, path)))?;
+        let (reading, snapshot) = Reading::begin(view, Arc::new(Placement::new(wanted.raw, wanted.rerank, path)))?;
         wanted.check(&snapshot.config)?;
         let core = Arc::new(Core::new(snapshot));
         core.events.info(format!("opened to read with {} records", core.snapshot().live));

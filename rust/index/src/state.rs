@@ -190,6 +190,7 @@ impl State {
             let _ = halves.append(some, &Work::quiet(1, &AtomicBool::new(false)));
             first += some.len() / self.rows.dim();
         }
+        halves.shrink();
         Ok(watch.check().map_err(io::Error::from)?)
     }
 

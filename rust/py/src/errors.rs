@@ -160,7 +160,8 @@ pub(crate) fn open(py: Python<'_>, problem: OpenError, path: &Path) -> PyErr {
         | OpenError::Disagrees { .. }
         | OpenError::Simd(_)
         | OpenError::Storage(_)
-        | OpenError::RawStorage(_) => invalid(py, problem.to_string()),
+        | OpenError::RawStorage(_)
+        | OpenError::Halves => invalid(py, problem.to_string()),
         OpenError::Thread(why) => internal(py, &why),
         OpenError::Forked => error(py, "ForkedProcessError", named(&problem)),
         OpenError::Replaced => error(py, "StorageFailedError", (EIO, problem.to_string(), path.as_os_str().to_owned())),

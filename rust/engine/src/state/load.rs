@@ -110,9 +110,11 @@ fn read_index(
     segment.check_known(&[INDEX])?;
     let damaged = |what: String| OpenError::Damaged { file: name.clone(), what };
     let place = placement.within(segment.place(INDEX)?);
-    let index = Index::read_verified(segment.reader(INDEX)?, segment.len(INDEX).unwrap_or(0), place.as_ref());
+    let len = segment.len(INDEX).unwrap_or(0);
+    let index = Index::read_verified(segment.reader(INDEX)?, len, place.as_ref(), placement.rerank());
     let index = index.map_err(|error| match error {
         LoadError::Compared { .. } => RawStorageError.into(),
+        LoadError::Half(_) => OpenError::Halves,
         error => damaged(error.to_string()),
     })?;
     // The options for building a graph may differ between versions and are not compared. Nor is the
@@ -162,6 +164,7 @@ fn read_vectors(
                 values.extend(bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
             }
         }
+        placement.check_halves(&values, known.main.options())?;
         vectors = Some(known.with(&rows, &values).map_err(damaged)?);
         Ok(())
     })?;

@@ -1,14 +1,15 @@
-//! Where a session with a collection keeps full vectors.
+//! Where a session with a collection keeps full vectors, and what it compares candidates with.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tiercel_container::VfsFile;
-use tiercel_index::{Options, Place, Raw, Storage};
+use tiercel_index::{Options, Place, Raw, Rerank, Storage, check_vectors};
 
-use crate::errors::RawStorageError;
+use crate::errors::{OpenError, RawStorageError};
 
-/// Where a session keeps full vectors. It is not stored: each session chooses.
+/// Where a session keeps full vectors, and what it compares the best candidates with once more. It
+/// is not stored: each session chooses.
 ///
 /// ```text
 /// raw             Memory                     Disk
@@ -19,18 +20,23 @@ use crate::errors::RawStorageError;
 #[derive(Clone, Debug)]
 pub(crate) struct Placement {
     raw: Raw,
+    rerank: Rerank,
     directory: Option<PathBuf>,
 }
 
 impl Placement {
     /// Make the placement of a session in a directory, which is there unless the disk is simulated.
-    pub(crate) fn new(raw: Option<Raw>, directory: &Path) -> Self {
+    pub(crate) fn new(raw: Option<Raw>, rerank: Option<Rerank>, directory: &Path) -> Self {
         let directory = directory.is_dir().then(|| directory.to_owned());
-        Self { raw: raw.unwrap_or(Raw::Memory), directory }
+        Self { raw: raw.unwrap_or(Raw::Memory), rerank: rerank.unwrap_or(Rerank::Full), directory }
     }
 
     pub(crate) const fn raw(&self) -> Raw {
         self.raw
+    }
+
+    pub(crate) const fn rerank(&self) -> Rerank {
+        self.rerank
     }
 
     /// Whether full vectors of the main index are on disk.
@@ -40,7 +46,7 @@ impl Placement {
 
     /// Return the options of a main index that keeps its full vectors here.
     pub(crate) fn of(&self, options: &Options) -> Options {
-        Options { raw: self.raw, spill: self.spill(), ..options.clone() }
+        Options { raw: self.raw, rerank: self.rerank, spill: self.spill(), ..options.clone() }
     }
 
     fn spill(&self) -> Option<PathBuf> {
@@ -50,6 +56,15 @@ impl Placement {
     /// Check that a main index of this storage can keep its full vectors here.
     pub(crate) fn check(&self, storage: Storage) -> Result<(), RawStorageError> {
         check_raw(Some(self.raw), storage)
+    }
+
+    /// Check that stored vectors, which a main index of these options will take, have a copy in half
+    /// precision if there is to be one.
+    pub(crate) fn check_halves(&self, vectors: &[f32], options: &Options) -> Result<(), OpenError> {
+        if self.rerank == Rerank::Half && check_vectors("vectors", vectors, options).is_err() {
+            return Err(OpenError::Halves);
+        }
+        Ok(())
     }
 
     /// Return the place where the full vectors of a main index stay whose bytes begin here; `None` if

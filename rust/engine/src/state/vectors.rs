@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use tiercel_index::{Budget, Filter, Index, Options, Raw, RawError, SearchSettings, Stats, Storage, Trace, Work};
+use tiercel_index::{
+    Budget, Filter, Index, Options, Raw, RawError, Rerank, SearchSettings, Stats, Storage, Trace, Work,
+};
 
 use crate::errors::QueryError;
 use crate::state::passing::Passing;
@@ -66,7 +68,7 @@ impl Nearest {
 }
 
 fn new_segment(main: &Index) -> Result<Arc<Index>, String> {
-    let options = Options { storage: Storage::Raw, raw: Raw::Memory, ..main.options().clone() };
+    let options = Options { storage: Storage::Raw, raw: Raw::Memory, rerank: Rerank::Full, ..main.options().clone() };
     Index::new(options).map(Arc::new).map_err(|error| error.to_string())
 }
 

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::errors::WriteError;
 use crate::state::apply::{Fresh, Packed, merge_few};
 use crate::state::damage::why;
+use crate::state::placement::Placement;
 use crate::trouble::caught;
 use crate::write::publish::publish;
 
@@ -120,7 +121,7 @@ impl Collection {
         vectors: &[f32],
     ) -> Result<usize, WriteError> {
         self.check_ids(records.iter().map(|record| record.id.as_str()))?;
-        let dim = check_vectors(config, records, vectors)?;
+        let dim = check_vectors(&self.core.snapshot().placement, config, records, vectors)?;
         self.check_metadata(records.iter().map(|record| (record.id.as_str(), record.metadata.as_deref())))?;
         Ok(dim)
     }
@@ -229,7 +230,12 @@ pub(crate) fn check_json<'a>(metadata: impl Iterator<Item = (&'a str, Option<&'a
 
 /// Check the vectors of a batch, and return the dim; 0 if there are no vectors and none is
 /// configured.
-fn check_vectors(config: &Config, records: &[NewRecord], vectors: &[f32]) -> Result<usize, WriteError> {
+fn check_vectors(
+    placement: &Placement,
+    config: &Config,
+    records: &[NewRecord],
+    vectors: &[f32],
+) -> Result<usize, WriteError> {
     let count = records.iter().filter(|record| record.vector).count();
     let length = vectors.len().checked_div(count).unwrap_or(0);
     let dim = config.dim.unwrap_or(length);
@@ -240,7 +246,8 @@ fn check_vectors(config: &Config, records: &[NewRecord], vectors: &[f32]) -> Res
         return Err(WriteError::Dim { expected: dim, got: length });
     }
     if count > 0 {
-        tiercel_index::check_vectors("vectors", vectors, &config.first_options(dim)?)?;
+        let options = placement.of(&config.first_options(dim)?);
+        tiercel_index::check_vectors("vectors", vectors, &options)?;
     }
     Ok(dim)
 }

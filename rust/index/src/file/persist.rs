@@ -401,10 +401,10 @@ impl Index {
     /// Make an index from `len` bytes that [`Self::write_to`] wrote, read through an input that
     /// returns only verified bytes, such as a section of another file, whose checksums suffice. With
     /// the place of these bytes, the full vectors stay there.
-    pub fn read_verified(input: impl Read, len: u64, place: Option<&Place>) -> Result<Self, LoadError> {
+    pub fn read_verified(input: impl Read, len: u64, place: Option<&Place>, rerank: Rerank) -> Result<Self, LoadError> {
         let raw = if place.is_some() { Raw::Disk } else { Raw::Memory };
         let reader = SectionReader::of_verified(input, len, &KIND, &TAGS)?;
-        Self::read_sections(reader, Keep { raw, place, ..Keep::DEFAULT })
+        Self::read_sections(reader, Keep { raw, rerank, place })
     }
 
     /// Let full vectors on disk stay at this place, where [`Self::write_to`] wrote the index, and give

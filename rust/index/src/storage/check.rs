@@ -31,7 +31,7 @@ pub(crate) fn norm(row: &[f32]) -> f64 {
 /// in the error.
 pub fn check_vectors(argument: &'static str, vectors: &[f32], options: &Options) -> Result<(), RowError> {
     check_whole(argument, vectors, options.dim)?;
-    check_rows(argument, vectors, 0, options, options.dtype)
+    check_rows(argument, vectors, 0, options, options.narrowest())
 }
 
 fn check_whole(argument: &'static str, vectors: &[f32], dim: usize) -> Result<(), RowError> {

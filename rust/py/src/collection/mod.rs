@@ -22,7 +22,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use tiercel_engine::filter::Filter;
 use tiercel_engine::{Collection, Language, Moment, Norms, OpenOptions, Order, Page, Running, Search, metric_name};
-use tiercel_index::{Raw, Work};
+use tiercel_index::Work;
 
 use crate::arguments;
 use crate::errors;
@@ -72,16 +72,18 @@ impl CollectionCore {
         schema: Option<Vec<(String, String)>>,
         create: bool,
         storage: Option<&Bound<'_, PyAny>>,
-        on_disk: bool,
+        raw: &str,
+        rerank: &str,
     ) -> PyResult<Self> {
         let wanted = OpenOptions {
             dim,
-            metric: metric.and_then(opening::metric),
+            metric: metric.and_then(|name| opening::named(arguments::METRICS, name)),
             storage: storage.map(arguments::storage).transpose()?,
             tokenizer: languages.map(|languages| opening::tokenizer(py, languages)).transpose()?,
             fingerprint,
             schema: schema.map(|fields| opening::schema(py, fields)).transpose()?,
-            raw: on_disk.then_some(Raw::Disk),
+            raw: opening::named(arguments::RAWS, raw),
+            rerank: opening::named(arguments::RERANKS, rerank),
             must_exist: !create,
         };
         let running = Running { durability: opening::durability(durability), threads };
@@ -110,6 +112,11 @@ impl CollectionCore {
     #[getter]
     fn raw(&self, py: Python<'_>) -> PyResult<&'static str> {
         self.handle.call(py, |collection| collection.raw().name())
+    }
+
+    #[getter]
+    fn rerank(&self, py: Python<'_>) -> PyResult<&'static str> {
+        self.handle.call(py, |collection| arguments::name(arguments::RERANKS, collection.rerank()))
     }
 
     #[getter]

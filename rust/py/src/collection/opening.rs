@@ -3,14 +3,12 @@
 use pyo3::prelude::*;
 use tiercel_engine::filter::{FieldType, Schema};
 use tiercel_engine::{Durability, Language, Tokenizer};
-use tiercel_index::Metric;
 
-use crate::arguments::METRICS;
 use crate::errors;
 
-/// Return the metric of a name.
-pub(super) fn metric(name: &str) -> Option<Metric> {
-    METRICS.iter().find(|(known, _)| *known == name).map(|(_, metric)| *metric)
+/// Return the choice of a name.
+pub(super) fn named<T: Copy>(choices: &[(&str, T)], name: &str) -> Option<T> {
+    choices.iter().find(|(known, _)| *known == name).map(|(_, choice)| *choice)
 }
 
 /// Return the rules that turn texts into terms, from the languages of stemming and of stop
