@@ -1,12 +1,9 @@
 //! Evaluating a filter with the indexes of its fields.
 
-use std::borrow::Borrow;
-
 use roaring::RoaringBitmap;
 
 use super::condition::{Condition, Filter, Operand, Relation, Test};
 use super::field::{Field, Span};
-use super::gather::Gather;
 use super::key::{self, Of};
 
 /// A filter with the indexes of its fields at one moment.
@@ -17,17 +14,28 @@ pub struct FieldView<'f> {
     fields: Vec<Field>,
     rows: u32,
     since: u64,
+    patched_to: u64,
 }
 
 impl<'f> FieldView<'f> {
-    pub(super) const fn new(filter: &'f Filter, fields: Vec<Field>, rows: u32, since: u64) -> Self {
-        Self { filter, fields, rows, since }
+    pub(super) const fn new(
+        filter: &'f Filter,
+        fields: Vec<Field>,
+        rows: u32,
+        (since, patched_to): (u64, u64),
+    ) -> Self {
+        Self { filter, fields, rows, since, patched_to }
     }
 
     /// Return the oldest batch whose state it may answer for: the newest one that a field was built
-    /// from.
+    /// from, or whose changes it has.
     pub const fn since(&self) -> u64 {
         self.since
+    }
+
+    /// Return the last batch whose changes of metadata the indexes have.
+    pub const fn patched_to(&self) -> u64 {
+        self.patched_to
     }
 
     /// Return the number of rows that the indexes cover. Check newer rows with [`Filter::matches`].
@@ -44,7 +52,8 @@ impl<'f> FieldView<'f> {
         match condition {
             Condition::All(parts) => {
                 let (ranges, others) = ranges_of(parts);
-                let of_ranges = ranges.iter().map(|(field, span)| self.rows_in(*field, [span], bound));
+                let of_ranges =
+                    ranges.iter().map(|(field, span)| self.fields[*field].rows_in(std::slice::from_ref(span), bound));
                 let mut all = of_ranges.chain(others.into_iter().map(|part| self.rows_of(part, bound)));
                 let mut rows = all.next().unwrap_or_else(|| everything(bound));
                 while !rows.is_empty()
@@ -58,16 +67,8 @@ impl<'f> FieldView<'f> {
                 parts.iter().fold(RoaringBitmap::new(), |rows, part| rows | self.rows_of(part, bound))
             }
             Condition::Not(part) => everything(bound) - self.rows_of(part, bound),
-            Condition::Field(field, test) => self.rows_in(*field, spans(test), bound),
+            Condition::Field(field, test) => self.fields[*field].rows_in(&spans(test), bound),
         }
-    }
-
-    fn rows_in(&self, field: usize, spans: impl IntoIterator<Item = impl Borrow<Span>>, bound: u32) -> RoaringBitmap {
-        let mut rows = Gather::new(bound);
-        for span in spans {
-            self.fields[field].gather(span.borrow(), &mut rows);
-        }
-        rows.finish()
     }
 }
 
@@ -100,11 +101,11 @@ fn ranges_of(conditions: &[Condition]) -> (Vec<(usize, Span)>, Vec<&Condition>) 
 }
 
 /// Return the spans of keys of the values that pass a test.
-fn spans(test: &Test) -> Box<dyn Iterator<Item = Span> + '_> {
-    let one = |span: Span| Box::new(std::iter::once(span));
+fn spans(test: &Test) -> Vec<Span> {
+    let one = |span: Span| vec![span];
     match test {
         Test::Exists => one(span_of(key::EXISTS.to_vec())),
-        Test::OneOf(operands) => Box::new(operands.iter().map(|operand| span_of(key_of(operand, Of::Field)))),
+        Test::OneOf(operands) => operands.iter().map(|operand| span_of(key_of(operand, Of::Field))).collect(),
         Test::Ordered(relation, operand) => one(side_of(*relation, key_of(operand, Of::Field))),
         Test::Contains(operand) => one(span_of(key_of(operand, Of::Element))),
         Test::StartsWith(beginning) => {

@@ -11,9 +11,11 @@
 //! A search takes only `state`, so it does not wait for the others unless it must build a field.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
+use roaring::RoaringBitmap;
 
 use super::condition::Filter;
 use super::errors::MetadataError;
@@ -47,6 +49,8 @@ pub struct FieldIndexes {
 struct State {
     /// Rows below this are in every index.
     rows: u32,
+    /// The last batch whose changes of metadata are in every index.
+    patched_to: u64,
     fields: BTreeMap<String, Indexed>,
     /// Fields that are being built, with their rows since the build began.
     pending: BTreeMap<String, Field>,
@@ -73,6 +77,49 @@ impl FieldIndexes {
         self.state.read().rows
     }
 
+    /// Return the last batch whose changes of metadata are in every index.
+    pub fn patched_to(&self) -> u64 {
+        self.state.read().patched_to
+    }
+
+    /// Replace the metadata of rows, as batch `sequence` has changed it. `records` is as in
+    /// [`Self::insert`], and is read only if there are indexes. On an error nothing changes.
+    pub fn patch<T: AsRef<str>, E: From<MetadataError>>(
+        &self,
+        sequence: u64,
+        rows: RoaringBitmap,
+        records: impl IntoIterator<Item = Result<(u32, T), E>>,
+    ) -> Result<(), E> {
+        let _writing = self.writing.lock();
+        let (_, mut indexed, mut pending) = self.state.read().copy();
+        let names: Vec<String> = indexed.iter().chain(&pending).map(|(name, _)| name.clone()).collect();
+        let records = Some(records).filter(|_| !names.is_empty()).into_iter().flatten();
+        let mut new = NewRecords::new(names);
+        for record in records {
+            let (row, text) = record?;
+            new.push(row, text.as_ref())?;
+        }
+        let rows = Arc::new(rows);
+        for ((_, field), values) in indexed.iter_mut().chain(&mut pending).zip(new.values) {
+            field.patch(Arc::clone(&rows), values);
+        }
+        self.replace(indexed, pending, |state| state.patched_to = state.patched_to.max(sequence));
+        Ok(())
+    }
+
+    /// Let changed fields take the place of those that there are.
+    fn replace(&self, indexed: NamedFields, pending: NamedFields, change: impl FnOnce(&mut State)) {
+        // Drop replaced fields only after the lock: freeing much memory takes time.
+        let mut replaced = Vec::new();
+        let mut state = self.state.write();
+        for (name, field) in indexed {
+            replaced.extend(state.fields.get_mut(&name).map(|old| std::mem::replace(&mut old.field, field)));
+        }
+        state.pending.extend(pending);
+        change(&mut state);
+        drop(state);
+    }
+
     /// Index new rows, so that all below `rows` are covered. `records` has pairs of a row and its
     /// metadata as JSON text; rows that are missing there have no metadata. On an error nothing
     /// changes.
@@ -95,15 +142,7 @@ impl FieldIndexes {
         for ((_, field), values) in indexed.iter_mut().chain(&mut pending).zip(new.values) {
             field.append(values.into_runs());
         }
-        // Drop replaced fields only after the lock: freeing much memory takes time.
-        let mut replaced = Vec::new();
-        let mut state = self.state.write();
-        for (name, field) in indexed {
-            replaced.extend(state.fields.get_mut(&name).map(|old| std::mem::replace(&mut old.field, field)));
-        }
-        state.pending.extend(pending);
-        state.rows = state.rows.max(rows);
-        drop(state);
+        self.replace(indexed, pending, |state| state.rows = state.rows.max(rows));
         Ok(())
     }
 
@@ -112,7 +151,7 @@ impl FieldIndexes {
     pub fn view<'f>(&self, filter: &'f Filter) -> Option<FieldView<'f>> {
         let now = self.clock.fetch_add(1, Ordering::Relaxed);
         let state = self.state.read();
-        let mut since = 0;
+        let mut since = state.patched_to;
         let use_of = |name: &str| {
             let indexed = state.fields.get(name)?;
             indexed.used.store(now, Ordering::Relaxed);
@@ -120,7 +159,7 @@ impl FieldIndexes {
             Some(indexed.field.clone())
         };
         let fields = filter.fields().map(use_of).collect::<Option<_>>()?;
-        Some(FieldView::new(filter, fields, state.rows, since))
+        Some(FieldView::new(filter, fields, state.rows, (since, state.patched_to)))
     }
 
     /// Return the index of a field; `None` if it has none: build it and ask again.
@@ -129,7 +168,7 @@ impl FieldIndexes {
         let state = self.state.read();
         let indexed = state.fields.get(name)?;
         indexed.used.store(now, Ordering::Relaxed);
-        Some(Values::new(indexed.field.clone(), state.rows, indexed.since))
+        Some(Values::new(indexed.field.clone(), state.rows, (indexed.since.max(state.patched_to), state.patched_to)))
     }
 
     /// Start to index those of the fields that have no index yet; `None` if all have one.
@@ -226,7 +265,7 @@ impl FieldBuild<'_> {
         let _writing = self.indexes.writing.lock();
         let pending = std::mem::take(&mut self.indexes.state.write().pending);
         for (name, since) in pending {
-            built.entry(name).or_default().append(since.into_runs());
+            built.entry(name).or_default().follow(since);
         }
         let now = self.indexes.clock.fetch_add(1, Ordering::Relaxed);
         let mut evicted = Vec::new();

@@ -16,8 +16,7 @@ use roaring::RoaringBitmap;
 use serde_json::Value;
 
 use super::date::Instant;
-use super::field::{Field, NewValues, Span, gather};
-use super::gather::Gather;
+use super::field::{Field, NewValues, Span};
 use super::key;
 use super::run::Run;
 use super::sort::SortKey;
@@ -28,20 +27,23 @@ pub(crate) struct Values {
     field: Field,
     rows: u32,
     since: u64,
-    /// The runs from this one on have the values of `replaced` and of newer rows.
-    patch: usize,
-    /// Rows whose values in the other runs are outdated.
-    replaced: Arc<RoaringBitmap>,
+    patched_to: u64,
 }
 
 impl Values {
-    pub(super) fn new(field: Field, rows: u32, since: u64) -> Self {
-        Self { patch: field.runs().len(), field, rows, since, replaced: Arc::default() }
+    pub(super) const fn new(field: Field, rows: u32, (since, patched_to): (u64, u64)) -> Self {
+        Self { field, rows, since, patched_to }
     }
 
-    /// Return the oldest batch whose state it may answer for: the one that it was built from.
+    /// Return the oldest batch whose state it may answer for: the one that it was built from, or the
+    /// newest whose changes it has.
     pub(crate) const fn since(&self) -> u64 {
         self.since
+    }
+
+    /// Return the last batch whose changes of metadata it has.
+    pub(crate) const fn patched_to(&self) -> u64 {
+        self.patched_to
     }
 
     /// Return the number of rows that the index covers.
@@ -49,41 +51,23 @@ impl Values {
         self.rows
     }
 
-    /// Take the values of rows that are not covered, and of `replaced` ones.
-    pub(crate) fn patch(&mut self, replaced: Arc<RoaringBitmap>, values: impl IntoIterator<Item = (u32, Value)>) {
+    /// Replace the values of rows, also of rows that are not covered.
+    pub(crate) fn patch(&mut self, rows: RoaringBitmap, values: impl IntoIterator<Item = (u32, Value)>) {
         let mut new = NewValues::default();
         for (row, value) in values {
             new.push(row, &value);
         }
-        self.replaced = replaced;
-        self.field.push(new.into_runs());
+        self.field.patch(Arc::new(rows), new);
     }
 
     /// Return the rows that have the field.
     pub(crate) fn present(&self) -> RoaringBitmap {
-        self.rows_in(&(key::EXISTS.to_vec(), key::after(key::EXISTS.to_vec())))
+        self.rows_in((key::EXISTS.to_vec(), key::after(key::EXISTS.to_vec())))
     }
 
     /// Return the rows of the keys in a span.
-    fn rows_in(&self, span: &Span) -> RoaringBitmap {
-        let (old, new) = self.field.runs().split_at(self.patch);
-        let of = |runs: &[Arc<Run>]| {
-            let mut rows = Gather::new(u32::MAX);
-            gather(runs, span, &mut rows);
-            rows.finish()
-        };
-        (of(old) - &*self.replaced) | of(new)
-    }
-
-    /// Return the first row of a key, from `from` on.
-    fn row_from(&self, (run, at): KeyOf, mut from: u32) -> Option<u32> {
-        loop {
-            let row = self.field.runs()[run].row_from(at, from)?;
-            if run >= self.patch || !self.replaced.contains(row) {
-                return Some(row);
-            }
-            from = row + 1;
-        }
+    fn rows_in(&self, span: Span) -> RoaringBitmap {
+        self.field.rows_in(&[span], u32::MAX)
     }
 }
 
@@ -126,6 +110,8 @@ pub(crate) struct Resume<'k> {
 #[derive(Debug)]
 pub(crate) struct Ordered {
     values: Values,
+    /// The runs of the index, each with the rows of which it no longer tells the values.
+    layers: Vec<(Arc<Run>, Arc<RoaringBitmap>)>,
     descending: bool,
     dates: bool,
     /// The parts to come, the next one last.
@@ -146,8 +132,8 @@ impl Ordered {
         if !descending {
             parts.reverse();
         }
-        let (left, next) = (Vec::new(), Next::Of(Vec::new()));
-        let mut ordered = Self { values, descending, dates, parts, left, next, from: 0, resumed: None };
+        let (layers, left, next) = (values.field.layers(), Vec::new(), Next::Of(Vec::new()));
+        let mut ordered = Self { values, layers, descending, dates, parts, left, next, from: 0, resumed: None };
         if let Some(Resume { key, first }) = resume {
             ordered.resume(key, *first);
         }
@@ -187,20 +173,32 @@ impl Ordered {
             if part.equal {
                 let resumed = self.resumed.take_if(|(key, _)| part.has(key));
                 self.from = resumed.map_or(0, |(_, first)| first);
-                self.next = Next::Equal(self.values.rows_in(&part.span));
+                self.next = Next::Equal(self.values.rows_in(part.span));
                 return true;
             }
             let (low, high) = &part.span;
-            self.left = self.values.field.runs().iter().map(|run| run.span(low, high)).collect();
+            self.left = self.layers.iter().map(|(run, _)| run.span(low, high)).collect();
+        }
+    }
+
+    /// Return the first row of a key, from `from` on.
+    fn row_from(&self, (run, at): KeyOf, mut from: u32) -> Option<u32> {
+        let (run, replaced) = &self.layers[run];
+        loop {
+            let row = run.row_from(at, from)?;
+            if !replaced.contains(row) {
+                return Some(row);
+            }
+            from = row + 1;
         }
     }
 
     /// Take the next key from the runs that have it.
     fn next_key(&mut self) -> Option<(Vec<u8>, Vec<KeyOf>)> {
-        let (runs, descending) = (self.values.field.runs(), self.descending);
+        let (layers, descending) = (&self.layers, self.descending);
         let place = |keys: &Range<usize>| if descending { keys.end - 1 } else { keys.start };
         let heads = self.left.iter().enumerate().filter(|(_, keys)| !keys.is_empty());
-        let heads = heads.map(|(run, keys)| (runs[run].key(place(keys)), (run, place(keys))));
+        let heads = heads.map(|(run, keys)| (layers[run].0.key(place(keys)), (run, place(keys))));
         let best =
             if descending { heads.clone().map(|(key, _)| key).max() } else { heads.clone().map(|(key, _)| key).min() }?;
         let places: Vec<_> = heads.filter(|(key, _)| *key == best).map(|(_, place)| place).collect();
@@ -222,7 +220,7 @@ impl Iterator for Ordered {
     fn next(&mut self) -> Option<u32> {
         loop {
             let row = match &self.next {
-                Next::Of(places) => places.iter().filter_map(|place| self.values.row_from(*place, self.from)).min(),
+                Next::Of(places) => places.iter().filter_map(|place| self.row_from(*place, self.from)).min(),
                 Next::Equal(rows) => rows.range(self.from..).next(),
             };
             if let Some(row) = row {

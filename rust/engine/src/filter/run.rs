@@ -92,6 +92,16 @@ impl Run {
         }
     }
 
+    /// Call `each` with every key and each of its rows.
+    pub(super) fn each(&self, mut each: impl FnMut(&[u8], u32)) {
+        for at in 0..self.len() {
+            match self.rows_of(at) {
+                Rows::Few(rows) => rows.iter().for_each(|row| each(self.key(at), *row)),
+                Rows::Many(rows) => rows.iter().for_each(|row| each(self.key(at), row)),
+            }
+        }
+    }
+
     /// Whether [`Self::merge`] has room for both.
     pub(super) fn can_merge(&self, newer: &Self) -> bool {
         self.bytes.len() + newer.bytes.len() <= LIMIT && self.size + newer.size <= LIMIT

@@ -11,7 +11,7 @@ use tiercel_text::Segment;
 use crate::config::Config;
 use crate::errors::OpenError;
 use crate::follow::steady::steady;
-use crate::state::apply::{Fresh, Packed, apply, merge_few};
+use crate::state::apply::{Fresh, Packed, apply, changed, merge_few};
 use crate::state::checkpoint::last_checkpoint;
 use crate::state::core::Core;
 use crate::state::load::{config_of, read};
@@ -147,7 +147,7 @@ impl State {
             self.buried.extend(dead.into_iter().map(|row| (u64::from(row), sequence)));
             Ok::<_, OpenError>(())
         })?;
-        NewMetadata::of(&core.snapshot(), metadata).index(core);
+        NewMetadata::of(&core.snapshot(), metadata, changed(&applied).collect()).index(core);
         merge_few(core).map_err(damaged)?;
         if self.buried.len() >= BURIED {
             self.take_out_dead(core);

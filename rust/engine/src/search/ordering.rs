@@ -5,7 +5,6 @@
 //! wanted, their records are read and sorted instead, and also if no index answers for a snapshot.
 
 use std::cmp::Ordering;
-use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 use serde_json::Value;
@@ -119,14 +118,16 @@ impl ByField<'_> {
 
 /// Add what an index lacks of a snapshot: newer rows, and those whose metadata was replaced.
 fn patch(values: &mut Values, snapshot: &Snapshot, name: &str) -> Result<(), QueryError> {
-    let covered = values.rows_covered().min(snapshot.rows);
-    let mut newer = Vec::new();
-    for row in snapshot.changed.iter().take_while(|row| *row < covered).chain(covered..snapshot.rows) {
+    let (mut rows, mut newer) = (RoaringBitmap::new(), Vec::new());
+    for row in snapshot.unsure(values.patched_to(), values.rows_covered()) {
+        rows.insert(row);
         let Some(metadata) = snapshot.reader.record(row)?.and_then(|record| record.metadata) else { continue };
         let Ok(Value::Object(metadata)) = serde_json::from_slice(&metadata) else { continue };
         newer.extend(field(&metadata, name).map(|value| (row, value.clone())));
     }
-    values.patch(Arc::clone(&snapshot.changed), newer);
+    if !rows.is_empty() {
+        values.patch(rows, newer);
+    }
     Ok(())
 }
 

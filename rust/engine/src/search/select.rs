@@ -96,9 +96,8 @@ pub(crate) fn build<'f>(
 
 fn indexed(snapshot: &Snapshot, filter: &Filter, view: &FieldView<'_>) -> Result<RoaringBitmap, QueryError> {
     let mut rows = view.evaluate(snapshot.rows);
-    rows -= &*snapshot.changed;
-    let covered = view.rows_covered().min(snapshot.rows);
-    for row in snapshot.changed.iter().take_while(|row| *row < covered).chain(covered..snapshot.rows) {
+    for row in snapshot.unsure(view.patched_to(), view.rows_covered()) {
+        rows.remove(row);
         let record = snapshot.reader.record(row)?;
         if record.is_some_and(|record| passes(snapshot, filter, row, &record.id, record.metadata.as_deref())) {
             rows.insert(row);

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
+use roaring::RoaringBitmap;
 use tiercel_store::{Applied, Reader};
 use tiercel_text::Segment;
 
 use crate::config::Config;
 use crate::state::core::Core;
 use crate::state::snapshot::Snapshot;
-
-/// Rows with new metadata at which the indexes over metadata are renewed.
-const CHANGED: u64 = 4096;
 
 /// Concatenated vectors. A batch of the store shares them, so the log and an index copy them from
 /// the same memory.
@@ -55,8 +53,7 @@ pub(crate) fn apply(
         snapshot.visibility.bury(*row, sequence);
     }
     snapshot.live -= dead.len() as u64;
-    let changed = applied.rows.iter().filter(|row| row.new == row.old).filter_map(|row| row.new);
-    change_metadata(snapshot, changed.collect());
+    change_metadata(snapshot, changed(applied).collect());
     let vectors = &fresh.vectors.0;
     let count = fresh.with_vector.iter().filter(|with| **with).count();
     if let Some(dim) = vectors.len().checked_div(count).filter(|_| snapshot.vectors.is_none()) {
@@ -102,18 +99,20 @@ pub(crate) fn merge_few(core: &Core) -> Result<(), String> {
     Ok(())
 }
 
+/// Return the rows whose metadata a batch has replaced.
+pub(crate) fn changed(applied: &Applied) -> impl Iterator<Item = u32> {
+    applied.rows.iter().filter(|row| row.new == row.old).filter_map(|row| row.new)
+}
+
 /// Record that the last batch replaced the metadata of rows.
 fn change_metadata(snapshot: &mut Snapshot, rows: Vec<u32>) {
     if rows.is_empty() {
         return;
     }
+    let is_patched = snapshot.fields.patched_to() >= snapshot.metadata_sequence;
+    let mut changed = if is_patched { RoaringBitmap::new() } else { snapshot.changed.as_ref().clone() };
     snapshot.metadata_sequence = snapshot.sequence;
-    let mut changed = snapshot.changed.as_ref().clone();
     changed.extend(&rows);
     snapshot.damage.forget(rows);
-    if changed.len() > CHANGED.max(u64::from(snapshot.rows) / 8) {
-        snapshot.renew_fields();
-    } else {
-        snapshot.changed = Arc::new(changed);
-    }
+    snapshot.changed = Arc::new(changed);
 }

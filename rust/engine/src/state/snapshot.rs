@@ -42,7 +42,8 @@ pub(crate) struct Snapshot {
     pub(crate) fields: Arc<FieldIndexes>,
     /// The number of rows when `fields` was made.
     pub(crate) rows_before_fields: u32,
-    /// Rows whose metadata was replaced: `fields` may have what they had before.
+    /// Rows whose metadata was replaced: `fields` may have what they had before, see
+    /// [`Self::unsure`].
     pub(crate) changed: Arc<RoaringBitmap>,
     pub(crate) reader: Reader,
     /// Shared by all snapshots of a reading.
@@ -59,6 +60,15 @@ impl Snapshot {
     /// Whether a row is a live record of this snapshot.
     pub(crate) fn lives(&self, row: u32) -> bool {
         row < self.rows && self.visibility.lives(row, self.sequence)
+    }
+
+    /// Return the rows, ascending, whose metadata must be read from their records, given that the
+    /// indexes have the changes up to a batch and cover some rows.
+    pub(crate) fn unsure(&self, patched_to: u64, covered: u32) -> impl Iterator<Item = u32> {
+        let covered = covered.min(self.rows);
+        let is_patched = patched_to >= self.metadata_sequence;
+        let changed = Some(&self.changed).filter(|_| !is_patched).into_iter().flat_map(|changed| changed.iter());
+        changed.take_while(move |row| *row < covered).chain(covered..self.rows)
     }
 
     /// Return the vector of a row, if it has one.

@@ -4,14 +4,20 @@
 //! here, and each writer indexes what is queued after its commit, while other commits go on. Until
 //! then a search reads the records of these rows one by one, so it never misses one.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use roaring::RoaringBitmap;
+use tiercel_store::Reader;
 
 use crate::filter::FieldIndexes;
 use crate::state::core::Core;
 use crate::state::snapshot::Snapshot;
 use crate::trouble::caught;
+
+/// Why metadata was not indexed.
+type Failure = Box<dyn Error + Send + Sync>;
 
 /// Metadata of published rows that no index of a field has yet.
 #[derive(Default)]
@@ -22,7 +28,7 @@ pub(crate) struct Unindexed {
     indexing: Mutex<()>,
 }
 
-/// The metadata of the last rows of a snapshot.
+/// The metadata of the last rows of a snapshot, and the rows whose metadata it has replaced.
 pub(crate) struct NewMetadata {
     /// The indexes of that snapshot. If others take their place meanwhile, these rows have other
     /// numbers there, or are read from the records.
@@ -30,6 +36,10 @@ pub(crate) struct NewMetadata {
     /// The rows end below this.
     end: u32,
     metadata: Vec<Option<String>>,
+    changed: RoaringBitmap,
+    /// The last batch, and its records.
+    sequence: u64,
+    reader: Reader,
 }
 
 impl Unindexed {
@@ -53,8 +63,9 @@ impl Unindexed {
 
 impl NewMetadata {
     /// One entry for each of the last rows of `snapshot`.
-    pub(crate) fn of(snapshot: &Snapshot, metadata: Vec<Option<String>>) -> Self {
-        Self { fields: Arc::clone(&snapshot.fields), end: snapshot.rows, metadata }
+    pub(crate) fn of(snapshot: &Snapshot, metadata: Vec<Option<String>>, changed: RoaringBitmap) -> Self {
+        let (fields, reader) = (Arc::clone(&snapshot.fields), snapshot.reader.clone());
+        Self { fields, end: snapshot.rows, metadata, changed, sequence: snapshot.sequence, reader }
     }
 
     /// Put it into the indexes.
@@ -64,11 +75,24 @@ impl NewMetadata {
         let covered = self.fields.rows_covered();
         let records = (first..).zip(&self.metadata).filter(|(row, _)| *row >= covered);
         let records = records.filter_map(|(row, metadata)| Some((row, metadata.as_deref()?)));
-        if caught(|| self.fields.insert(self.end, records)).is_err() {
+        if caught(|| self.fields.insert(self.end, records)).is_err() || caught(|| self.patch()).is_err() {
             // Indexes that lack rows, or may be half changed, give way to new ones, which read the
             // records when a filter needs them.
             core.renew_fields(&self.fields);
         }
+    }
+
+    /// Put changes into the indexes.
+    fn patch(&self) -> Result<(), Failure> {
+        if self.changed.is_empty() {
+            return Ok(());
+        }
+        let metadata = |row: u32| -> Result<Option<(u32, String)>, Failure> {
+            let Some(metadata) = self.reader.record(row)?.and_then(|record| record.metadata) else { return Ok(None) };
+            Ok(Some((row, String::from_utf8(metadata)?)))
+        };
+        let records = self.changed.iter().filter_map(|row| metadata(row).transpose());
+        self.fields.patch(self.sequence, self.changed.clone(), records)
     }
 }
 

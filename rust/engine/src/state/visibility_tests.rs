@@ -54,7 +54,7 @@ fn dead_rows_are_removed_from_others() {
     visibility.bury(7, 4);
     let rows = 5 * chunk + 3;
     for sequence in [0, 2, 3, 4] {
-        let mut left = RoaringBitmap::from_iter((0..rows).filter(|row| row % 3 > 0));
+        let mut left: RoaringBitmap = (0..rows).filter(|row| row % 3 > 0).collect();
         let expected = left.clone() & visibility.living(5 * chunk, sequence);
         visibility.remove_dead(&mut left, sequence);
         assert_eq!(left, expected, "{sequence}");

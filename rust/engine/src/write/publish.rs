@@ -2,7 +2,7 @@
 
 use tiercel_store::Applied;
 
-use crate::state::apply::{Fresh, apply};
+use crate::state::apply::{Fresh, apply, changed};
 use crate::state::snapshot::Snapshot;
 use crate::state::unindexed::NewMetadata;
 use crate::state::writer::Writer;
@@ -32,12 +32,13 @@ fn show(writer: &Writer, applied: &Applied, fresh: Fresh) -> Result<(), String> 
     let mut batches = std::mem::take(&mut *batches);
     let metadata: Vec<Option<String>> =
         batches.iter_mut().flat_map(|(_, fresh)| std::mem::take(&mut fresh.metadata)).collect();
+    let changed = batches.iter().flat_map(|(applied, _)| changed(applied)).collect();
     let apply_one = |snapshot: &mut Snapshot, (applied, fresh): (Applied, Fresh)| {
         let dead = apply(snapshot, &applied, fresh, writer.store.reader())?;
         writer.buried.lock().extend(dead.into_iter().map(|row| (u64::from(row), applied.sequence)));
         Ok::<_, String>(())
     };
     writer.change(|snapshot| batches.into_iter().try_for_each(|batch| apply_one(snapshot, batch)))?;
-    writer.unindexed.queue(NewMetadata::of(&writer.snapshot(), metadata));
+    writer.unindexed.queue(NewMetadata::of(&writer.snapshot(), metadata, changed));
     Ok(())
 }

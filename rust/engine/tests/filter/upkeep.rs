@@ -45,6 +45,56 @@ fn rows_that_came_during_a_build_are_in_it_once() {
 }
 
 #[test]
+fn patches_replace_what_rows_had() {
+    let mut records = numbered(3000);
+    let filters =
+        [json!({"third": 1}), json!({"n": {"$gte": 100}}), json!({"tags": {"$contains": 1}}), json!({"new": 2})];
+    let filters = filters.map(|form| filter(&form));
+    let indexes = FieldIndexes::new(3000);
+    for filter in &filters[..3] {
+        build(&indexes, filter, &records);
+    }
+    // A field whose build begins before some changes and ends after them.
+    let mut late = indexes.build(filters[3].fields()).unwrap();
+    for (row, record) in records.iter().enumerate() {
+        late.add(row as u32, &record.to_string()).unwrap();
+    }
+    let mut late = Some(late);
+    for sequence in 1..40_u64 {
+        let step = (sequence * 37 % 100) as usize + 1;
+        let rows: Vec<u32> = (sequence as u32..records.len() as u32).step_by(step).collect();
+        for row in &rows {
+            records[*row as usize] = match (u64::from(*row) + sequence) % 3 {
+                0 => json!({"n": sequence, "third": sequence % 3, "new": sequence % 4}),
+                1 => json!({"tags": [1, sequence]}),
+                _ => json!({}),
+            };
+        }
+        let texts = rows.iter().map(|row| Ok::<_, MetadataError>((*row, records[*row as usize].to_string())));
+        indexes.patch(sequence, rows.iter().copied().collect(), texts).unwrap();
+        records.extend(numbered(20));
+        insert(&indexes, &records);
+        if sequence == 20 {
+            late.take().unwrap().finish(0);
+        }
+        for filter in filters.iter().filter(|filter| indexes.view(filter).is_some()) {
+            let view = view(&indexes, filter);
+            assert_eq!((view.since(), view.patched_to()), (sequence, sequence));
+            let rows = records.len() as u32;
+            assert!(view.evaluate(rows).iter().eq(matching(filter, &records)), "{filter:?} after {sequence}");
+        }
+    }
+    assert!(filters.iter().all(|filter| indexes.view(filter).is_some()));
+    // What is wrong changes nothing, and without indexes nothing is read.
+    let wrong = [Ok::<_, MetadataError>((0, "{"))];
+    assert!(indexes.patch(50, [0].into_iter().collect(), wrong).is_err());
+    assert_eq!(indexes.patched_to(), 39);
+    let empty = FieldIndexes::new(3);
+    empty.patch(7, [0].into_iter().collect(), [Ok::<_, MetadataError>((0, "{"))]).unwrap();
+    assert_eq!(empty.patched_to(), 7);
+}
+
+#[test]
 fn a_build_that_is_dropped_leaves_nothing() {
     let filter = filter(&json!({"n": 5}));
     let indexes = FieldIndexes::new(10);
