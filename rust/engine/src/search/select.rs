@@ -6,6 +6,7 @@
 //! therefore builds indexes first and takes its snapshot afterwards; a caller with an older
 //! snapshot reads its records.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
@@ -95,8 +96,29 @@ pub(crate) fn build<'f>(
 }
 
 fn indexed(snapshot: &Snapshot, filter: &Filter, view: &FieldView<'_>) -> Result<RoaringBitmap, QueryError> {
-    let mut rows = view.evaluate(snapshot.rows);
-    for row in snapshot.unsure(view.patched_to(), view.rows_covered()) {
+    let unsure = snapshot.unsure(view.patched_to(), view.rows_covered());
+    checked(snapshot, filter, view.evaluate(snapshot.rows), unsure)
+}
+
+/// Return the live rows of a snapshot that pass a filter, given those of an earlier one, and the rows
+/// that have come since. No other metadata may have changed.
+pub(crate) fn later(
+    snapshot: &Snapshot,
+    filter: &Filter,
+    before: &RoaringBitmap,
+    new: Range<u32>,
+) -> Result<RoaringBitmap, QueryError> {
+    checked(snapshot, &*snapshot.config.schema.typed(filter)?, before.clone(), new)
+}
+
+/// Read the records of rows that may or may not pass, and take out what does not live or is damaged.
+fn checked(
+    snapshot: &Snapshot,
+    filter: &Filter,
+    mut rows: RoaringBitmap,
+    unsure: impl Iterator<Item = u32>,
+) -> Result<RoaringBitmap, QueryError> {
+    for row in unsure {
         rows.remove(row);
         let record = snapshot.reader.record(row)?;
         if record.is_some_and(|record| passes(snapshot, filter, row, &record.id, record.metadata.as_deref())) {

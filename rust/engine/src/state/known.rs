@@ -1,10 +1,12 @@
 //! Recent filters and the rows that pass them; finding these rows is the main cost of planning a
 //! search.
 
+use std::ops::Range;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
+use crate::config::Config;
 use crate::filter::{FieldIndexes, Filter};
 use crate::state::passing::Passing;
 use crate::state::snapshot::Snapshot;
@@ -26,31 +28,61 @@ struct Known {
     version: Version,
 }
 
-/// The state that the passing rows depend on: the last batch, and the indexes over metadata, which
-/// differ if another collection has replaced this one on disk.
+/// The rows that pass a filter, as far as they are known.
+pub(crate) enum Recalled {
+    /// Those of the snapshot.
+    Current(Passing),
+    /// Those of an earlier snapshot. Since then some may have died, and these have come; no other
+    /// metadata has changed.
+    Before(Passing, Range<u32>),
+    Unknown,
+}
+
+/// The most new rows whose records are read to see whether they pass.
+const NEW: u32 = 64;
+
+/// The state that the passing rows depend on: the last batch, the rows, the types of fields, and the
+/// indexes over metadata, which differ if another collection has replaced this one on disk.
 struct Version {
     sequence: u64,
+    rows: u32,
+    config: Weak<Config>,
     fields: Weak<FieldIndexes>,
 }
 
 impl Version {
     fn of(snapshot: &Snapshot) -> Self {
-        Self { sequence: snapshot.sequence, fields: Arc::downgrade(&snapshot.fields) }
+        let (config, fields) = (Arc::downgrade(&snapshot.config), Arc::downgrade(&snapshot.fields));
+        Self { sequence: snapshot.sequence, rows: snapshot.rows, config, fields }
     }
 
-    fn is_of(&self, snapshot: &Snapshot) -> bool {
-        self.sequence == snapshot.sequence && std::ptr::eq(self.fields.as_ptr(), Arc::as_ptr(&snapshot.fields))
+    /// Return what is known of a snapshot, given the rows of this version.
+    fn recalled(&self, rows: &Passing, snapshot: &Snapshot) -> Recalled {
+        let same_fields = std::ptr::eq(self.fields.as_ptr(), Arc::as_ptr(&snapshot.fields));
+        let same_config = std::ptr::eq(self.config.as_ptr(), Arc::as_ptr(&snapshot.config));
+        let has_come = snapshot.rows.checked_sub(self.rows).is_some_and(|new| new <= NEW);
+        if same_fields && self.sequence == snapshot.sequence {
+            Recalled::Current(rows.clone())
+        } else if same_fields
+            && same_config
+            && has_come
+            && (snapshot.metadata_sequence..snapshot.sequence).contains(&self.sequence)
+        {
+            Recalled::Before(rows.clone(), self.rows..snapshot.rows)
+        } else {
+            Recalled::Unknown
+        }
     }
 }
 
 impl Filters {
-    /// Return a filter by its text, and its rows if they are those of this snapshot.
-    pub(crate) fn recall(&self, text: &str, snapshot: &Snapshot) -> Option<(Arc<Filter>, Option<Passing>)> {
+    /// Return a filter by its text, and what is known of its rows in this snapshot.
+    pub(crate) fn recall(&self, text: &str, snapshot: &Snapshot) -> Option<(Arc<Filter>, Recalled)> {
         let mut all = self.known.lock();
         let at = all.iter().rposition(|known| *known.text == *text)?;
         all[at..].rotate_left(1);
         let known = all.last()?;
-        Some((Arc::clone(&known.filter), known.version.is_of(snapshot).then(|| known.rows.clone())))
+        Some((Arc::clone(&known.filter), known.version.recalled(&known.rows, snapshot)))
     }
 
     /// Keep the rows of a snapshot that pass a filter.
