@@ -2,6 +2,7 @@
 
 python benches/collections rows                 all figures about collections
 python benches/collections peers                the same data in other installed stores
+python benches/collections million --data DIR   what a collection of many vectors costs
 python benches/collections report JSON ...      a page of these figures, and its tables in docs/benchmarks/collections.md
 """
 
@@ -13,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import million
 import report
 import stores
 from bench import Bench
@@ -62,6 +64,14 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--only", nargs="+", choices=list(names), metavar="NAME", help=", ".join(names))
         sub.add_argument("--directory", type=Path, metavar="DIR", help="where to write; its disk is measured")
         sub.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
+    large = commands.add_parser("million", help="what a collection of many vectors costs")
+    large.add_argument(
+        "--data", type=Path, metavar="DIR", required=True, help="as `benches/datasets.py scaled` makes it"
+    )
+    large.add_argument("--count", type=int, metavar="N", help="take N vectors only")
+    large.add_argument("--queries", type=int, default=300, metavar="N", help="(default: 300)")
+    large.add_argument("--directory", type=Path, metavar="DIR", help="where to write")
+    large.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
     page = commands.add_parser("report", help="make a page of the measurements")
     page.add_argument("results", type=Path, nargs="+", metavar="JSON")
     page.add_argument("--to", type=Path, metavar="DIR", default=Path(__file__).parents[1] / "results")
@@ -100,10 +110,27 @@ def measure(args: argparse.Namespace) -> None:
         args.json.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
 
 
+def measure_many(args: argparse.Namespace) -> None:
+    many = million.Many.load(args.data, args.count, args.queries)
+    with tempfile.TemporaryDirectory(prefix="tiercel-bench-", dir=args.directory) as name:
+        figures = list(million.rows(many, Path(name)))
+    print("\n".join(report.table(HEADINGS, [figure.cells() for figure in figures])))
+    if args.json is not None:
+        run = {
+            "kind": "million",
+            "machine": machine(["numpy", "tiercel"]),
+            "records": len(many),
+            "rows": as_rows(figures),
+        }
+        args.json.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+
+
 def main() -> int:
     args = parser().parse_args()
     if args.command == "report":
         report.write([json.loads(path.read_text(encoding="utf-8")) for path in args.results], args.to, args.into)
+    elif args.command == "million":
+        measure_many(args)
     else:
         measure(args)
     return 0

@@ -40,6 +40,18 @@ def test_every_row_of_collections_is_measured(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("*-collections-*.md"))) == 1
 
 
+def test_a_collection_of_many_vectors_is_measured(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    np.save(tmp_path / "base.f16.npy", rng.normal(size=(3000, 16)).astype(np.float16))
+    np.save(tmp_path / "queries.f16.npy", rng.normal(size=(30, 16)).astype(np.float16))
+    results = tmp_path / "million.json"
+    options = ["--data", str(tmp_path), "--count", "2500", "--queries", "25", "--json", str(results)]
+    subprocess.run([sys.executable, str(BENCH), "million", *options], check=True, capture_output=True)
+    figures = {row["what"]: row for row in json.loads(results.read_text())["rows"]}
+    assert len(figures) == 15
+    assert all(row["value"] > 0 for row in figures.values())
+
+
 def test_words_are_left_out_and_the_others_stay_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(BENCH.parent)
     left_out = importlib.import_module("left_out")
