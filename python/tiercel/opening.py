@@ -79,7 +79,8 @@ def open(  # noqa: A001
         What searches by vector compare the best candidates of the main index with once more until the
         collection is closed: "full" vectors, a copy of them in "f16" (half precision) in memory, or
         "none", where distances are those of codes. The collection does not store it. With "f16",
-        vectors beyond half precision are refused.
+        vectors that half precision cannot hold are refused: values beyond 65,504, and under "cosine"
+        vectors that become zero.
     durability
         What a write waits for. "always": it is on disk, safe from power loss. "interval": the
         system has it, safe from a crash of the process, and it reaches the disk within 100 ms.

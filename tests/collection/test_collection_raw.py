@@ -95,7 +95,7 @@ def test_searches_compare_candidates_with_what_the_session_asked_for(tmp_path: P
 
 def test_half_precision_must_hold_every_vector(tmp_path: Path) -> None:
     huge = np.full((1, DIM), 1e6, np.float32)
-    why = re.escape("rerank: expected 'full' or 'none', since half precision cannot hold every vector, got 'f16'")
+    why = re.escape("rerank: expected 'full' or 'none', since half precision cannot hold every vector, those deleted")
     with tiercel.open(tmp_path / "c", metric="dot", rerank="f16") as collection:
         collection.upsert(IDS, VECTORS)
         with pytest.raises(tiercel.InvalidInputError, match=r"vectors: expected values within float16 \(±65504\)"):

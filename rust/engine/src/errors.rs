@@ -89,7 +89,9 @@ pub enum OpenError {
     #[error(transparent)]
     RawStorage(#[from] RawStorageError),
     /// A vector is beyond half precision.
-    #[error("rerank: expected 'full' or 'none', since half precision cannot hold every vector, got 'f16'")]
+    #[error(
+        "rerank: expected 'full' or 'none', since half precision cannot hold every vector, those deleted since the last compact() included, got 'f16'"
+    )]
     Halves,
     /// The requested instruction set is not available.
     #[error("{0}")]
