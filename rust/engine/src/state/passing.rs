@@ -25,7 +25,7 @@ struct Picked {
     changed: RoaringBitmap,
 }
 
-/// If more than one in this many rows has changed, vectors are chosen anew.
+/// Vectors are chosen anew if more than one row in this many has changed.
 const CHANGED: u64 = 8;
 
 impl Passing {

@@ -101,21 +101,22 @@ fn check_filter(state: &State, filter: Option<&Filter<'_>>) -> Result<(), Search
 /// Return the slots that a filter allows; `None` without a filter.
 pub(crate) fn chosen<'a>(state: &State, filter: Option<&Filter<'a>>) -> Result<Option<Cow<'a, Bitset>>, SearchError> {
     check_filter(state, filter)?;
-    let mut chosen = match filter {
-        None => return Ok(None),
-        Some(Filter::Chosen(chosen)) => return Ok(Some(chosen.slots_of(state))),
-        Some(Filter::Mask(mask)) if state.dead.count() == 0 => {
-            return Ok(Some(Cow::Owned(Bitset::from_mask(mask))));
-        }
-        Some(_) => Bitset::new(state.slots()),
-    };
-    match filter {
-        Some(Filter::Mask(mask)) => {
+    let Some(filter) = filter else { return Ok(None) };
+    let none = || Bitset::new(state.slots());
+    let slots = match filter {
+        Filter::Chosen(chosen) => return Ok(Some(chosen.slots_of(state))),
+        Filter::Mask(mask) if state.dead.count() == 0 => Bitset::from_mask(mask),
+        Filter::Mask(mask) => {
+            let mut slots = none();
             let kept = state.living().zip(*mask).filter(|(_, value)| **value != 0);
-            kept.for_each(|(slot, _)| chosen.insert(slot));
+            kept.for_each(|(slot, _)| slots.insert(slot));
+            slots
         }
-        Some(Filter::Ids(ids)) => state.ids.each_slot(ids, &state.dead, |slot| chosen.insert(slot)),
-        _ => {}
-    }
-    Ok(Some(Cow::Owned(chosen)))
+        Filter::Ids(ids) => {
+            let mut slots = none();
+            state.ids.each_slot(ids, &state.dead, |slot| slots.insert(slot));
+            slots
+        }
+    };
+    Ok(Some(Cow::Owned(slots)))
 }
