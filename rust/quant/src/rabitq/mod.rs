@@ -4,15 +4,17 @@
 //!
 //! ```text
 //! row        r = x - mean, of levels w = 2 u - top with nearly its direction
-//! product    <q, x> = <q, mean> + <mean, r> + <q - mean, r>
+//! rest       q - t mean, where t mean is the part of the query along the mean; t = 1 for squares
+//! product    <q, x> = <q, mean> + t <mean, r> + <q - t mean, r>
 //! square     |q - x|^2 = |q - mean|^2 + |r|^2 - 2 <q - mean, r>
-//! estimate   <q - mean, r> = |r|^2 / <r, w> * <q - mean, w>
+//! estimate   <q - t mean, r> = |r|^2 / <r, w> * <q - t mean, w>
 //!
 //! bytes      | codes | constant: -<mean, r> or |r|^2, f32 | factor: |r|^2 / <r, w>, or twice that, f32 |
-//! distance   (offset + constant) - factor * <q - mean, w>
+//! distance   (offset + t constant) - factor * <q - t mean, w>
 //! ```
 //!
-//! The query, less the mean, is rounded to bytes, so that its products with the levels are integers.
+//! The rest of the query is rounded to bytes, so that its products with the levels are integers. With
+//! t = 1, the error of a product would be that of a rest as long as the mean, however short the query.
 
 mod direction;
 mod planes;
@@ -62,10 +64,11 @@ pub struct Rabitq<const BITS: u8, const SQUARE: bool> {
 /// A vector to compare with codes. Reuse one for many vectors, since it keeps its memory.
 #[derive(Clone, Default)]
 pub struct RabitqQuery {
-    /// The vector less the mean, in units of `scale`.
+    /// The vector less `share` times the mean, in units of `scale`.
     codes: Buffer<i8>,
     rotated: Buffer<f32>,
     offset: f32,
+    share: f32,
     scale: f32,
     /// The largest level times the sum of the codes, which makes a sum over codes of a row one over
     /// levels.
@@ -110,6 +113,14 @@ impl<const BITS: u8, const SQUARE: bool> Rabitq<BITS, SQUARE> {
             *value = within(*value * inverse, -1.0, 1.0);
         }
         Some(largest)
+    }
+
+    /// How much of the mean a rotated query with this product with it has.
+    #[inline(always)]
+    fn share(&self, product: f32) -> f32 {
+        let share = product / dot(&self.mean, &self.mean);
+        // A mean too small or too large to be squared.
+        if share.is_finite() { share } else { 0.0 }
     }
 
     /// Compute the part of the distance that is the same for all rows. `product` is `<q, mean>`
@@ -190,8 +201,9 @@ impl<const BITS: u8, const SQUARE: bool> Codec for Rabitq<BITS, SQUARE> {
         query.rotated.copy_from_slice(vector);
         self.rotation.apply(&mut query.rotated);
         let of_mean = if SQUARE { 0.0 } else { dot(&query.rotated, &self.mean) };
+        query.share = if SQUARE { 1.0 } else { self.share(of_mean) };
         for (value, mean) in query.rotated.iter_mut().zip(&self.mean) {
-            *value -= mean;
+            *value -= query.share * mean;
         }
         let rotated: &[f32] = &query.rotated;
         let offset = self.offset(if SQUARE { dot(rotated, rotated) } else { of_mean });
@@ -207,8 +219,11 @@ impl<const BITS: u8, const SQUARE: bool> Codec for Rabitq<BITS, SQUARE> {
         }
         query.shift = top::<BITS>() * sum;
         // NaN is not comparable either.
+        (query.offset, query.scale) = (offset, scale);
         query.is_comparable = offset.abs() <= LARGEST && scale <= LARGEST_FACTOR;
-        (query.offset, query.scale) = if query.is_comparable { (offset, scale) } else { (0.0, 0.0) };
+        if !query.is_comparable {
+            (query.offset, query.share, query.scale) = (0.0, 0.0, 0.0);
+        }
     }
 
     #[inline(always)]
@@ -230,6 +245,7 @@ impl<const BITS: u8, const SQUARE: bool> Codec for Rabitq<BITS, SQUARE> {
             -LARGEST,
             LARGEST,
         );
+        query.share = 1.0;
         query.is_comparable = true;
     }
 
@@ -240,6 +256,7 @@ impl<const BITS: u8, const SQUARE: bool> Codec for Rabitq<BITS, SQUARE> {
         // SAFETY: a query that this codec prepared has `dim` values, and a row as many codes; the
         // caller promises the rest.
         let product = unsafe { planes::dot::<I, BITS>(codes.as_ptr(), query.codes.as_ptr(), dim) };
+        let constant = if SQUARE { constant } else { within(query.share * constant, -LARGEST, LARGEST) };
         (query.offset + constant) - factor * (query.scale * (2 * product - query.shift) as f32)
     }
 
