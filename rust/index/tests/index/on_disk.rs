@@ -100,6 +100,21 @@ fn an_index_is_the_same_wherever_its_vectors_are() {
 }
 
 #[test]
+fn coarse_codes_are_linked_alike_wherever_the_vectors_are() {
+    let vectors = clustered(9000, DIM, 40, 1);
+    let [memory, disk] = [Raw::Memory, Raw::Disk].map(|raw| {
+        let storage = Storage::from_name("rabitq1").unwrap();
+        let index = built(Options { storage, ..small(Metric::L2, Dtype::F32, raw) }, &vectors);
+        // These are too few to code all vectors with 8 bits for.
+        quietly(|work| index.add(clustered(70, DIM, 40, 4), None, work)).unwrap();
+        optimize(&index);
+        index
+    });
+    assert_same(&memory, &disk);
+    assert!(memory.stats().graph_recall.unwrap() > 0.95);
+}
+
+#[test]
 fn vectors_on_disk_take_no_memory() {
     let index = built(small(Metric::Cosine, Dtype::F32, Raw::Disk), &vectors());
     let stats = index.stats();
