@@ -275,7 +275,11 @@ def _fusion(fusion: object, rrf_k: object, alpha: object) -> tuple[float, float 
 def _rerank_depth(rerank: object, depth: object) -> int | None:
     """Return how many candidates the reranker sees; `None` lets the core decide."""
     if rerank is not None and not callable(rerank):
-        raise InvalidInputError(f"rerank: expected a callable (query, texts) -> scores, got {type(rerank).__name__}")
+        hint = (
+            "; tiercel.open(path, rerank=...) chooses what vectors are compared with" if isinstance(rerank, str) else ""
+        )
+        expected = "rerank: expected a callable (query, texts) -> scores"
+        raise InvalidInputError(f"{expected}, got {type(rerank).__name__}{hint}")
     if depth is None:
         return None
     if rerank is None:

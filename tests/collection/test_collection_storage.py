@@ -122,7 +122,7 @@ def test_up_to_1024_vectors_nothing_is_coded(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_storage_is_refused(tmp_path: Path, value: Any, message: str) -> None:
-    expected = f"storage: expected 'auto' or .* or a name such as 'pq48x8', {message}"
+    expected = f"storage: expected 'auto' or .* or 'pq', 'opq' or 'rq' with .* such as 'pq48x8' or 'opq96x4', {message}"
     with pytest.raises(tiercel.InvalidInputError, match=expected):
         tiercel.open(tmp_path / "c", storage=value)
     assert list(tmp_path.iterdir()) == []

@@ -16,7 +16,10 @@ from tiercel import _core
 
 ROWS = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9], [3, 2, 1]], np.float32)
 
-STORAGES: Final = "'auto' or 'sq4' or 'sq8' or 'rabitq1' or 'rabitq2' or 'rabitq3' or 'rabitq4' or 'f16' or 'bf16' or 'raw' or a name such as 'pq48x8'"
+STORAGES: Final = (
+    "'auto' or 'sq4' or 'sq8' or 'rabitq1' or 'rabitq2' or 'rabitq3' or 'rabitq4' or 'f16' or 'bf16' or 'raw' or 'pq', "
+    "'opq' or 'rq' with a number of parts and their bits, such as 'pq48x8' or 'opq96x4'"
+)
 
 pytestmark = pytest.mark.usefixtures("simd")
 

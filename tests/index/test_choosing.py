@@ -27,27 +27,73 @@ def recall(index: tiercel.Index) -> float:
     return float(np.mean([np.isin(row, true).mean() for row, true in zip(found, truth, strict=True)]))
 
 
-# Bytes of a slot: 256 of a full vector or 4 of its checksum, 4 of its norm, 64 of a code, 20 of an id.
+# Bytes of a slot: 256 of a full vector or 4 of its checksum, 128 of its half, 4 of its norm (twice beside
+# a half), 64 of a code, 20 of an id.
 @pytest.mark.parametrize(
-    ("per_vector", "raw", "why"),
+    ("per_vector", "raw", "rerank", "why"),
     [
-        (1000, "memory", r"5000 vectors take 1\.\d\d MB of 5\.00 MB"),
-        (400, "memory", r"5000 vectors take 1\.\d\d MB of 2\.00 MB"),
-        (300, "disk", r"5000 vectors take \d+\.\d\d kB of 1\.50 MB; what is faster would take 1\.72 MB"),
-        (100, "disk", r"5000 vectors take \d+\.\d\d kB of 500\.00 kB; what is faster would take 1\.72 MB"),
+        (1000, "memory", "full", r"5000 vectors take 1\.\d\d MB of 5\.00 MB with full vectors in memory"),
+        (400, "memory", "full", r"5000 vectors take 1\.\d\d MB of 2\.00 MB with full vectors in memory"),
+        (
+            300,
+            "disk",
+            "f16",
+            (
+                r"5000 vectors take 1\.\d\d MB of 1\.50 MB with full vectors on disk, a copy in half precision in memory; "
+                r"what is faster would take 1\.72 MB"
+            ),
+        ),
+        (
+            100,
+            "disk",
+            "full",
+            (
+                r"5000 vectors take \d+\.\d\d kB of 500\.00 kB with full vectors on disk; "
+                r"what is faster would take 1\.10 MB"
+            ),
+        ),
     ],
 )
-def test_a_budget_chooses_what_fits(per_vector: int, raw: str, why: str) -> None:
+def test_a_budget_chooses_what_fits(per_vector: int, raw: str, rerank: str, why: str) -> None:
     budget = per_vector * len(VECTORS)
     index = tiercel.Index(DIM, memory=budget)
     assert index.stats()["why"] is None
     index.add(VECTORS)
     stats = index.stats()
-    assert (index.memory, index.raw) == (budget, raw)
+    assert (index.memory, index.raw, index.rerank) == (budget, raw, rerank)
     assert re.fullmatch(why, stats["why"])
     assert stats["bytes"]["total"] <= budget
     assert recall(index) > 0.95
     np.testing.assert_array_equal(index.get(index.ids), VECTORS)
+
+
+def test_a_budget_leaves_a_rerank_that_was_asked_for() -> None:
+    for rerank in ("full", "none"):
+        index = tiercel.Index(DIM, memory=300 * len(VECTORS), rerank=rerank)
+        index.add(VECTORS)
+        assert (index.raw, index.rerank) == ("disk", rerank)
+
+
+def test_a_budget_makes_no_copy_that_half_precision_cannot_hold() -> None:
+    large = VECTORS * 1e6
+    index = tiercel.Index(DIM, metric="l2", memory=300 * len(VECTORS))
+    index.add(large)
+    assert (index.raw, index.rerank) == ("disk", "full")
+    assert index.search(large[7], 1).ids.tolist() == [7]
+    # One that comes later does not fit into the copy, which goes.
+    index = tiercel.Index(DIM, metric="l2", memory=300 * len(VECTORS))
+    index.add(VECTORS)
+    assert index.rerank == "f16"
+    index.add(large[:1])
+    assert (index.raw, index.rerank) == ("disk", "full")
+    found = index.search(large[0], 1)
+    assert (found.ids.tolist(), found.distances.tolist()) == ([5000], [0.0])
+    assert recall(index) > 0.95
+    # A budget makes the copy anew if they are gone.
+    index.clear()
+    assert index.rerank == "full"
+    index.add(VECTORS)
+    assert index.rerank == "f16"
 
 
 def test_a_budget_is_kept_as_an_index_grows() -> None:
@@ -63,7 +109,8 @@ def test_a_budget_is_kept_as_an_index_grows() -> None:
     assert seen >= {("disk", "sq4"), ("disk", "rabitq2")}
     np.testing.assert_array_equal(index.get(index.ids), vectors[:7500])
     # Beyond 8,192 vectors there would be a graph.
-    full = r"^memory: expected at least 1\.94 MB for 8500 vectors, removed ones included, got 1\.60 MB$"
+    full = r"^memory: expected at least 1\.94 MB for 8500 vectors, removed ones included, got 1\.60 MB; "
+    full += r"kind='flat' takes 782\.00 kB$"
     with pytest.raises(tiercel.InvalidInputError, match=full):
         index.add(vectors[7500:8500])
     assert len(index) == 7500

@@ -36,7 +36,7 @@ class _Parser(argparse.ArgumentParser):
         known, unknown = super().parse_known_args(args, namespace)
         unknown = [word for word in unknown if word != "--"]
         if is_command and unknown:
-            dashed = any(word.startswith("-") for word in unknown)
+            dashed = any(word.startswith("-") and not word.startswith("--") for word in unknown)
             hint = "; put -- before words that begin with a dash but are not options" if dashed else ""
             self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
         return known, unknown

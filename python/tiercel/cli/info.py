@@ -64,11 +64,12 @@ def index_lines(index: Index) -> list[str]:
         how = f"graph of {stats['linked']:,}, {stats['levels']} levels, mean degree {stats['mean_degree']:.1f}"
     else:
         how = f"{stats['lists']:,} lists" if stats["lists"] else "scanned"
-    return [
+    lines = [
         f"vectors      {stats['len']:,} of dim {index.dim}, {index.metric}, {index.dtype}",
         f"search       {how}; codes {stats['storage']}",
         f"in memory    {size(stats['bytes']['total'])}; without the vectors {stats['bytes_per_vector']:.0f} bytes per vector",
     ]
+    return lines if stats["why"] is None else [*lines, f"budget       {stats['why']}"]
 
 
 def _size(value: int | None) -> str:

@@ -22,8 +22,8 @@ pub struct StorageError {
 /// Searches compare full vectors, which therefore cannot stay on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "raw: expected 'memory', since searches compare full vectors, got 'disk'; choose codes, as by storage='sq8', or by \
-     compact(storage='sq8') for a collection that exists"
+    "raw: expected 'memory', since searches compare full vectors, got 'disk'; open with raw='memory', or let a writer \
+     choose codes: storage='sq8' for a new collection, compact(storage='sq8') for one that exists"
 )]
 pub struct RawStorageError;
 

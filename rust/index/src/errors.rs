@@ -113,15 +113,8 @@ pub enum AddError {
     #[error(transparent)]
     Raw(#[from] RawError),
     /// No storage is small enough for the budget of memory.
-    #[error("memory: expected at least {} for {slots} vectors, removed ones included, got {}", Size(*needed), Size(*budget))]
-    Memory {
-        /// The budget in bytes.
-        budget: u64,
-        /// The least that the vectors need.
-        needed: u64,
-        /// Number of vectors, with those that were removed.
-        slots: usize,
-    },
+    #[error(transparent)]
+    Memory(#[from] BudgetError),
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -131,7 +124,7 @@ impl From<BuildError> for AddError {
     fn from(error: BuildError) -> Self {
         match error {
             BuildError::Raw(error) => Self::Raw(error),
-            BuildError::Memory { budget, needed, slots } => Self::Memory { budget, needed, slots },
+            BuildError::Memory(error) => Self::Memory(error),
             BuildError::Interrupted(_) => Self::Interrupted,
         }
     }
@@ -167,6 +160,27 @@ pub enum SearchError {
     Interrupted,
 }
 
+/// A budget of memory that no storage fits into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "memory: expected at least {} for {slots} vectors, removed ones included, got {}{}",
+    Size(*needed), Size(*budget), without_graph(*flat)
+)]
+pub struct BudgetError {
+    /// The budget in bytes.
+    pub budget: u64,
+    /// The least that the vectors need.
+    pub needed: u64,
+    /// The least that they need without a graph or lists, if they have one.
+    pub flat: Option<u64>,
+    /// Number of vectors, with those that were removed.
+    pub slots: usize,
+}
+
+fn without_graph(flat: Option<u64>) -> String {
+    flat.map(|flat| format!("; kind='flat' takes {}", Size(flat))).unwrap_or_default()
+}
+
 /// Why an index was not optimized completely.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum BuildError {
@@ -174,15 +188,8 @@ pub enum BuildError {
     #[error(transparent)]
     Raw(#[from] RawError),
     /// No storage is small enough for the budget of memory. Nothing was changed.
-    #[error("memory: expected at least {} for {slots} vectors, removed ones included, got {}", Size(*needed), Size(*budget))]
-    Memory {
-        /// The budget in bytes.
-        budget: u64,
-        /// The least that the vectors need.
-        needed: u64,
-        /// Number of vectors, with those that were removed.
-        slots: usize,
-    },
+    #[error(transparent)]
+    Memory(#[from] BudgetError),
     /// The caller asked to stop. Work done before that is kept.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),

@@ -59,6 +59,9 @@ impl Raw {
 /// What the candidates of a search are compared with once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rerank {
+    /// Full vectors, or the copy in half precision that a budget of memory has made because they are
+    /// on disk.
+    Auto,
     /// Full vectors.
     Full,
     /// A copy of them in half precision, in memory.
@@ -191,13 +194,15 @@ impl Options {
     pub(crate) const fn narrowest(&self) -> Dtype {
         match self.rerank {
             Rerank::Half => Dtype::F16,
-            Rerank::Full | Rerank::Nothing => self.dtype,
+            Rerank::Auto | Rerank::Full | Rerank::Nothing => self.dtype,
         }
     }
 
     /// Whether there is a copy in half precision beside the rows.
     pub(crate) fn keeps_halves(&self) -> bool {
+        // Without codes, searches compare full vectors from the start.
         self.rerank == Rerank::Half
+            && self.storage != Storage::Raw
             && match self.raw {
                 // The rows are in half precision themselves, but a budget may move them to disk.
                 Raw::Nothing => false,

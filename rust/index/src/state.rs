@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::errors::LoadError;
+use crate::errors::{AddError, LoadError, RowError};
 use crate::graph::Graph;
 use crate::options::{Dtype, Options, Rerank};
 use crate::partitions::Partitions;
@@ -115,7 +115,8 @@ impl State {
 
     /// Return the same without vectors, but with the norms, the next id and the version.
     pub(crate) fn emptied(&self, options: &Options) -> Self {
-        let halves = self.halves.as_ref().map(|halves| halves.emptied(&options.of_halves()));
+        let halves = self.halves.as_ref().filter(|_| options.keeps_halves());
+        let halves = halves.map(|halves| halves.emptied(&options.of_halves()));
         Self {
             rows: self.rows.emptied(options),
             halves,
@@ -179,19 +180,46 @@ impl State {
 
     /// Copy the rows in half precision, if there is to be a copy.
     pub(crate) fn fill_halves(&mut self, options: &Options) -> Result<(), LoadError> {
-        let Some(halves) = &mut self.halves else { return Ok(()) };
+        if self.halves.is_none() {
+            return Ok(());
+        }
         let watch = self.rows.watch();
+        let copied = self.in_halves(options);
+        // Vectors that could not be read are not what cannot be copied.
+        watch.check().map_err(io::Error::from)?;
+        self.halves = Some(copied.map_err(LoadError::Half)?);
+        Ok(())
+    }
+
+    /// Return a copy of the rows in half precision. Nobody stops this.
+    pub(crate) fn in_halves(&self, options: &Options) -> Result<Rows, RowError> {
+        let mut halves = Rows::halves(options);
         let (mut scratch, mut first) = (Vec::new(), 0);
         while first < self.rows.len() {
             let last = self.rows.len().min(first + COPIED);
             let some = self.rows.block(first, last, &mut scratch);
-            check_rows("vectors", some, first, options, Dtype::F16).map_err(LoadError::Half)?;
-            // Nobody stops this.
+            check_rows("vectors", some, first, options, Dtype::F16)?;
             let _ = halves.append(some, &Work::quiet(1, &AtomicBool::new(false)));
             first += some.len() / self.rows.dim();
         }
         halves.shrink();
-        Ok(watch.check().map_err(io::Error::from)?)
+        Ok(halves)
+    }
+
+    /// Append vectors to the copy in half precision, if there is one. If a budget of memory made it and
+    /// they do not fit into half precision, drop it, and have the next choice made.
+    pub(crate) fn append_halves(
+        &mut self,
+        vectors: &[f32],
+        options: &Options,
+        work: &Work<'_>,
+    ) -> Result<(), AddError> {
+        let Some(halves) = &mut self.halves else { return Ok(()) };
+        if options.rerank == Rerank::Auto && check_rows("vectors", vectors, 0, options, Dtype::F16).is_err() {
+            (self.halves, self.trained) = (None, 0);
+            return Ok(());
+        }
+        halves.append(vectors, work)
     }
 
     /// Replace the rows by a copy in half precision.
@@ -200,6 +228,15 @@ impl State {
         self.fill_halves(options)?;
         self.rows = self.halves.take().expect("made above");
         Ok(())
+    }
+
+    /// Return what candidates are compared with once more.
+    pub(crate) const fn rerank(&self, options: &Options) -> Rerank {
+        match options.rerank {
+            Rerank::Auto if self.halves.is_some() => Rerank::Half,
+            Rerank::Auto => Rerank::Full,
+            asked => asked,
+        }
     }
 
     /// Return the rows with which the best candidates are compared once more. Those found without

@@ -197,7 +197,8 @@ pub(crate) fn storage(value: &Bound<'_, PyAny>) -> PyResult<Storage> {
     let storage = text(value).and_then(|name| Storage::from_name(&name));
     storage.ok_or_else(|| {
         let known = Storage::all().map(|storage| format!("'{}'", storage.name())).collect::<Vec<_>>().join(" or ");
-        let message = format!("storage: expected {known} or a name such as 'pq48x8', got {}", shown(value));
+        let parts = "or 'pq', 'opq' or 'rq' with a number of parts and their bits, such as 'pq48x8' or 'opq96x4'";
+        let message = format!("storage: expected {known} {parts}, got {}", shown(value));
         invalid(value.py(), message)
     })
 }

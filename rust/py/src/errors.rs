@@ -88,7 +88,7 @@ pub(crate) fn optimize(py: Python<'_>, error: &BuildError) -> PyErr {
     match error {
         BuildError::Interrupted(_) => interrupted(py),
         BuildError::Raw(error) => raw(py, error),
-        BuildError::Memory { .. } => invalid(py, error.to_string()),
+        BuildError::Memory(_) => invalid(py, error.to_string()),
     }
 }
 

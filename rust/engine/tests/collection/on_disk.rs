@@ -195,8 +195,9 @@ fn a_vector_that_has_changed_on_disk_is_an_error_wherever_it_is_read() {
 
 #[test]
 fn searches_that_compare_full_vectors_need_them_in_memory() {
-    let message = "raw: expected 'memory', since searches compare full vectors, got 'disk'; choose codes, as by \
-                   storage='sq8', or by compact(storage='sq8') for a collection that exists";
+    let message = "raw: expected 'memory', since searches compare full vectors, got 'disk'; open with \
+                   raw='memory', or let a writer choose codes: storage='sq8' for a new collection, \
+                   compact(storage='sq8') for one that exists";
     let directory = tempfile::tempdir().unwrap();
     let inner = directory.path().join("new");
     let refused = Collection::open(&inner, wanted(Raw::Disk, "raw"), RUNNING).err().unwrap();

@@ -3,8 +3,8 @@
 use tiercel_quant::CodecKind;
 
 use crate::build::link::{FLAT, Linker};
-use crate::errors::{BuildError, Interrupted};
-use crate::options::{Kind, Metric, Options, Raw};
+use crate::errors::{BudgetError, BuildError, Interrupted};
+use crate::options::{Kind, Metric, Options, Raw, Rerank};
 use crate::partitions::most_bytes;
 use crate::size::Size;
 use crate::state::{Coding, State};
@@ -13,6 +13,8 @@ use crate::state::{Coding, State};
 #[derive(Clone, Copy)]
 struct Choice {
     raw: Raw,
+    /// Whether there is a copy in half precision to rerank with, although nobody asked for one.
+    halves: bool,
     /// The codec; `None` for the first that ranks the data well.
     kind: Option<CodecKind>,
     /// Bits of a code per value, and bytes beside them.
@@ -22,11 +24,12 @@ struct Choice {
 
 /// All choices, the fastest at equal recall first, as measured (`docs/design/performance.md`,
 /// "Codecs").
-const CHOICES: [Choice; 4] = [
-    Choice { raw: Raw::Memory, kind: None, bits: 4, beside: 0 },
-    Choice { raw: Raw::Disk, kind: None, bits: 4, beside: 0 },
-    Choice { raw: Raw::Disk, kind: Some(CodecKind::Rabitq2), bits: 2, beside: 8 },
-    Choice { raw: Raw::Disk, kind: Some(CodecKind::Rabitq1), bits: 1, beside: 8 },
+const CHOICES: [Choice; 5] = [
+    Choice { raw: Raw::Memory, halves: false, kind: None, bits: 4, beside: 0 },
+    Choice { raw: Raw::Disk, halves: true, kind: None, bits: 4, beside: 0 },
+    Choice { raw: Raw::Disk, halves: false, kind: None, bits: 4, beside: 0 },
+    Choice { raw: Raw::Disk, halves: false, kind: Some(CodecKind::Rabitq2), bits: 2, beside: 8 },
+    Choice { raw: Raw::Disk, halves: false, kind: Some(CodecKind::Rabitq1), bits: 1, beside: 8 },
 ];
 
 /// Bytes of a line of the cache, which rows of codes and links are multiples of.
@@ -36,22 +39,41 @@ const LINE: usize = 64;
 const ID: usize = 20;
 
 impl Choice {
+    /// Whether these options leave the choice to the budget.
+    fn is_open(self, options: &Options) -> bool {
+        !self.halves || options.rerank == Rerank::Auto
+    }
+
     /// Return the bytes of memory for `slots` slots.
     fn bytes(self, options: &Options, slots: usize) -> u64 {
         let code = (options.dim * self.bits).div_ceil(8) + self.beside;
-        bytes(self.raw, code, options, slots)
+        self.bytes_with(code, options, slots)
+    }
+
+    /// The same if each has a code of `code` bytes.
+    fn bytes_with(self, code: usize, options: &Options, slots: usize) -> u64 {
+        bytes(self.raw, self.halves || options.keeps_halves(), code, options, slots)
+    }
+
+    /// Say where full vectors are, and what stands for them.
+    const fn places(self) -> &'static str {
+        match (self.raw, self.halves) {
+            (Raw::Memory, _) => "full vectors in memory",
+            (_, true) => "full vectors on disk, a copy in half precision in memory",
+            (_, false) => "full vectors on disk",
+        }
     }
 }
 
 /// Return the bytes of memory that `slots` slots take if each has a code of `code` bytes.
-fn bytes(raw: Raw, code: usize, options: &Options, slots: usize) -> u64 {
+fn bytes(raw: Raw, halves: bool, code: usize, options: &Options, slots: usize) -> u64 {
     let vector = match raw {
         Raw::Memory => options.row_bytes(),
         // A checksum.
         Raw::Disk => 4,
         Raw::Nothing => 0,
     };
-    let half = if options.keeps_halves() { 2 * options.dim } else { 0 };
+    let half = if halves { 2 * options.dim } else { 0 };
     let norm = if options.metric == Metric::Cosine { 4 } else { 0 };
     let links = if options.kind == Kind::Graph && slots > FLAT {
         let base = (2 * options.m * 4).next_multiple_of(LINE);
@@ -77,7 +99,8 @@ impl Linker<'_> {
     pub(crate) fn is_over_budget(&self) -> bool {
         let Some(budget) = self.options.memory else { return false };
         let raw = if self.state.rows.are_on_disk() { Raw::Disk } else { Raw::Memory };
-        bytes(raw, width(&self.state.coding), self.options, self.state.slots()) > budget
+        let halves = self.state.halves.is_some();
+        bytes(raw, halves, width(&self.state.coding), self.options, self.state.slots()) > budget
     }
 
     /// Move full vectors to disk before `new` more would exceed the budget in memory.
@@ -94,7 +117,7 @@ impl Linker<'_> {
     pub(crate) fn fit_to(&mut self, budget: u64) -> Result<Coding, BuildError> {
         let slots = self.state.slots();
         for (at, choice) in CHOICES.iter().enumerate() {
-            if choice.bytes(self.options, slots) > budget {
+            if !choice.is_open(self.options) || choice.bytes(self.options, slots) > budget {
                 continue;
             }
             if choice.raw == Raw::Disk {
@@ -102,9 +125,12 @@ impl Linker<'_> {
             } else if self.state.rows.are_on_disk() {
                 continue;
             }
+            if !self.copy_halves(choice)? {
+                continue;
+            }
             let coding = self.fitted(choice)?;
             // Data that 4 bits do not rank well got larger codes.
-            if bytes(choice.raw, width(&coding), self.options, slots) <= budget {
+            if choice.bytes_with(width(&coding), self.options, slots) <= budget {
                 self.state.choice = Some(at);
                 return Ok(coding);
             }
@@ -114,7 +140,25 @@ impl Linker<'_> {
             return Ok(self.state.coding.clone());
         }
         let [.., least] = CHOICES;
-        Err(BuildError::Memory { budget, needed: least.bytes(self.options, slots), slots })
+        let [needed, flat] = [self.options.kind, Kind::Flat].map(|kind| {
+            let options = Options { kind, ..self.options.clone() };
+            least.bytes(&options, slots)
+        });
+        Err(BudgetError { budget, needed, flat: (flat < needed).then_some(flat), slots }.into())
+    }
+
+    /// Make the copy in half precision that a choice has, or drop the one that it does not have. Return
+    /// whether half precision suffices.
+    fn copy_halves(&mut self, choice: &Choice) -> Result<bool, Interrupted> {
+        if !choice.halves {
+            self.state.halves.take_if(|_| !self.options.keeps_halves());
+            return Ok(true);
+        }
+        if self.state.halves.is_none() {
+            self.state.halves = self.state.in_halves(self.options).ok();
+        }
+        let Some(halves) = &self.state.halves else { return Ok(false) };
+        self.ranks_well(halves)
     }
 
     fn fitted(&self, choice: &Choice) -> Result<Coding, Interrupted> {
@@ -134,8 +178,10 @@ fn width(coding: &Coding) -> usize {
 pub(crate) fn why(options: &Options, state: &State, total: usize) -> Option<String> {
     let (at, budget) = (state.choice?, options.memory?);
     let slots = state.slots();
-    let takes = format!("{slots} vectors take {} of {}", Size(total as u64), Size(budget));
-    let faster = at.checked_sub(1).map(|before| CHOICES[before].bytes(options, slots));
+    let places = CHOICES[at].places();
+    let takes = format!("{slots} vectors take {} of {} with {places}", Size(total as u64), Size(budget));
+    let faster = CHOICES[..at].iter().rfind(|choice| choice.is_open(options));
+    let faster = faster.map(|choice| choice.bytes(options, slots));
     Some(match faster {
         Some(faster) if faster > budget => format!("{takes}; what is faster would take {}", Size(faster)),
         _ => takes,

@@ -35,6 +35,9 @@ const CHECKED: usize = 256;
 /// codec was fitted to.
 const DRIFT: f64 = 2.0;
 
+/// A copy in half precision may rank one in this many of the true neighbours behind others.
+const MOST_MISSED: usize = 100;
+
 /// Share of true neighbours that a codec must find in its trial to be chosen.
 const GOOD: f32 = 0.97;
 
@@ -120,15 +123,8 @@ impl Linker<'_> {
 
     /// Search by code for the neighbours of some rows, and compare them with the true ones.
     fn trial(&self, rows: &Rows, codes: &Codes) -> Result<Trial, Interrupted> {
-        let step = (rows.len() / TRIALS).max(1);
         let compared = rows.len().min(COMPARED);
-        let mut outcomes = vec![Outcome::default(); TRIALS.min(rows.len().div_ceil(step))];
-        let try_one = |query: &mut Vec<f32>, item: usize, out: &mut [Outcome]| {
-            let slot = item * step;
-            rows.direction(slot, query);
-            out[0] = AnySpace::Codes(codes).run(self.level, TryOne { rows, slot, query, compared });
-        };
-        self.work.fill(&mut outcomes, 1, 4, Vec::new, try_one)?;
+        let outcomes = self.outcomes(rows, AnySpace::Codes(codes), compared)?;
         let hits: usize = outcomes.iter().map(|outcome| outcome.hits).sum();
         let squares: f64 = outcomes.iter().map(|outcome| outcome.squares).sum();
         let tried = outcomes.len() as f64;
@@ -139,6 +135,28 @@ impl Linker<'_> {
             error: if error.is_nan() { f32::INFINITY } else { error },
             ranks: Ranks::of(outcomes.iter().flat_map(|outcome| outcome.ranks).collect(), compared),
         })
+    }
+
+    /// Whether a copy of the rows in half precision ranks them nearly as full precision does. Values
+    /// near zero are lost in it, and so are distances far from the origin.
+    pub(super) fn ranks_well(&self, halves: &Rows) -> Result<bool, Interrupted> {
+        let rows = &self.state.rows;
+        let outcomes = self.outcomes(rows, AnySpace::Raw(halves), rows.len().min(COMPARED))?;
+        let ranks = outcomes.iter().flat_map(|outcome| outcome.ranks);
+        let missed = ranks.filter(|rank| *rank as usize > TRIAL_K).count();
+        Ok(missed * MOST_MISSED <= outcomes.len() * TRIAL_K)
+    }
+
+    fn outcomes(&self, rows: &Rows, space: AnySpace<'_>, compared: usize) -> Result<Vec<Outcome>, Interrupted> {
+        let step = (rows.len() / TRIALS).max(1);
+        let mut outcomes = vec![Outcome::default(); TRIALS.min(rows.len().div_ceil(step))];
+        let try_one = |query: &mut Vec<f32>, item: usize, out: &mut [Outcome]| {
+            let slot = item * step;
+            rows.direction(slot, query);
+            out[0] = space.run(self.level, TryOne { rows, slot, query, compared });
+        };
+        self.work.fill(&mut outcomes, 1, 4, Vec::new, try_one)?;
+        Ok(outcomes)
     }
 }
 

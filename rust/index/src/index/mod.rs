@@ -69,7 +69,7 @@ impl Index {
         if options.raw != Raw::Memory && options.storage == Storage::Raw {
             return Err(NewError::Compared { raw: options.raw.name() });
         }
-        if options.raw == Raw::Nothing && options.rerank == Rerank::Full {
+        if options.raw == Raw::Nothing && matches!(options.rerank, Rerank::Auto | Rerank::Full) {
             return Err(NewError::Forgotten);
         }
         if options.raw == Raw::Nothing && options.memory.is_some() {
@@ -112,6 +112,11 @@ impl Index {
             _ if self.state().rows.are_on_disk() => Raw::Disk,
             _ => Raw::Memory,
         }
+    }
+
+    /// Return what searches compare the best candidates with once more; never [`Rerank::Auto`].
+    pub fn rerank(&self) -> Rerank {
+        self.state().rerank(&self.options)
     }
 
     /// Return the number of vectors that can be found.

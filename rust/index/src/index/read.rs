@@ -99,13 +99,13 @@ impl Index {
         let ef = settings.ef_search.or_else(|| ef_for(settings.recall, k, &state.ranks(), state.slots()));
         let target = target_of(settings.recall).filter(|_| settings.ef_search.is_none());
         // A scan would return distances of another kind than searches without full vectors do.
-        let compares_full = self.options.rerank == Rerank::Full && has_byte_tiles(self.level, dim);
+        let rerank = state.rerank(&self.options);
+        let compares_full = rerank == Rerank::Full && has_byte_tiles(self.level, dim);
         // Not by the threads of this call, which change no answer.
         let together = if compares_full { count.div_ceil(cores()) } else { 0 };
         let asked = Asked { k, ef, target, available: allowed.count(state.slots()), together };
         let strategy = Strategy::choose(&state, asked);
-        let search =
-            Search { state: &state, level: self.level, k, strategy, allowed, rerank: self.options.rerank, budget };
+        let search = Search { state: &state, level: self.level, k, strategy, allowed, rerank, budget };
         let watch = state.rows.watch();
         let trace = self.answer(&search, queries, &mut hits, work)?;
         watch.check()?;

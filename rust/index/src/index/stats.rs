@@ -27,7 +27,7 @@ pub struct Stats {
     pub disk_bytes: usize,
     /// Why a budget of memory led to this storage.
     pub why: Option<String>,
-    /// Bytes per slot, without the full vectors.
+    /// Bytes per slot, without the full vectors but with a copy of them in half precision.
     pub bytes_per_vector: f64,
     /// Number of levels in the graph.
     pub levels: usize,
@@ -52,7 +52,7 @@ impl Index {
             Coding::Codes(codes) => (codes.name(), Some(codes.trial.recall)),
         };
         let bytes = state.bytes();
-        let (vectors, total) = (bytes.0[0].1, bytes.total());
+        let (vectors, total) = (state.rows.bytes().0, bytes.total());
         let parts = bytes.0;
         Stats {
             len: state.ids.len(),

@@ -118,9 +118,7 @@ impl Index {
         let watch = next.rows.watch();
         self.linker(next, work).make_room(vectors.len() / self.options.dim)?;
         next.rows.append(&vectors, work)?;
-        if let Some(halves) = &mut next.halves {
-            halves.append(&vectors, work)?;
-        }
+        next.append_halves(&vectors, &self.options, work)?;
         drop(vectors);
         if let Coding::Codes(codes) = &mut next.coding {
             codes.append(&next.rows, self.level, work)?;

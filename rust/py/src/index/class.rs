@@ -44,12 +44,14 @@ use crate::work::detached;
 ///     What the best candidates of a search are compared with once more: full vectors, a copy of
 ///     them in half precision, in memory, or nothing, which is the default if `raw` is "none". With
 ///     "none", distances are those of codes, and `recall` holds for what codes can tell apart.
-///     Exact searches still compare full vectors.
+///     Exact searches still compare full vectors. If you pass `memory` without this, the budget
+///     chooses between "full" and "f16".
 /// memory : int or str, optional
 ///     The most bytes that the index may take, or a string such as "2GB" or "500MiB". As it grows,
 ///     the fastest of these is chosen that fits: "auto" codes with full vectors in memory (unless
-///     `raw` is "disk"), then with full vectors on disk, then "rabitq2" and "rabitq1".
-///     `stats()["why"]` explains it. An addition that does not fit raises `InvalidInputError`.
+///     `raw` is "disk"), then with full vectors on disk and `rerank="f16"`, then without the copy in
+///     half precision, then "rabitq2" and "rabitq1". `stats()["why"]` explains it. An addition that
+///     does not fit raises `InvalidInputError`.
 /// kind : {"hnsw", "ivf", "flat"}
 ///     How a search among more than 8,192 vectors finds candidates: it walks through a graph, scans
 ///     the codes of the nearest of many lists, or scans all codes. With "ivf", `recall` follows

@@ -120,8 +120,8 @@ impl Index {
 
     /// What searches compare the best candidates with once more.
     #[getter]
-    fn rerank(&self) -> &'static str {
-        name(arguments::RERANKS, self.core.options().rerank)
+    fn rerank(&self, py: Python<'_>) -> PyResult<&'static str> {
+        Ok(name(arguments::RERANKS, detached(py, || self.core.rerank())?))
     }
 
     /// The most bytes of memory to take, or None.

@@ -26,8 +26,10 @@ impl Options<'_> {
     pub(super) fn read(&self) -> PyResult<core::Options> {
         let (m, ef_construction) = choice(&self.build, "build", arguments::BUILDS)?;
         let raw = choice(&self.raw, "raw", arguments::RAWS)?;
+        let memory = arguments::memory(&self.memory)?;
         let rerank = match (&self.rerank, raw) {
             (Given::No, core::Raw::Nothing) => core::Rerank::Nothing,
+            (Given::No, _) if memory.is_some() => core::Rerank::Auto,
             (given, _) => choice(given, "rerank", arguments::RERANKS)?,
         };
         Ok(core::Options {
@@ -41,7 +43,7 @@ impl Options<'_> {
                 Given::Yes(value) => arguments::storage(value)?,
                 Given::No => core::Storage::Auto,
             },
-            memory: arguments::memory(&self.memory)?,
+            memory,
             kind: choice(&self.kind, "kind", arguments::KINDS)?,
             m: size(&self.m, m)?,
             ef_construction: size(&self.ef_construction, ef_construction)?,
