@@ -6,7 +6,7 @@ use core::arch::x86_64::{
 };
 
 /// Marks an expanded candidate.
-const EXPANDED: u64 = 1;
+pub const EXPANDED: u64 = 1;
 
 /// A candidate: its key in order, its node, and whether it is expanded.
 #[inline(always)]
@@ -85,6 +85,12 @@ impl Pool {
             }
         }
         None
+    }
+
+    /// The place of the candidate that was expanded last.
+    #[inline(always)]
+    pub fn place(&self) -> usize {
+        self.cursor - 1
     }
 
     /// The unexpanded candidates, nearest first.
