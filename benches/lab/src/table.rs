@@ -44,9 +44,12 @@ pub fn print(rows: &[Row], queries: usize) {
 }
 
 /// Print what each variant takes at some recalls, interpolated between its rows: microseconds,
-/// distances and estimates a query. It needs many values of `ef`.
+/// hops, distances and gated neighbours a query. It needs many values of `ef`.
 pub fn print_at_equal_recall(rows: &[Row], queries: usize) {
-    println!("\n| us; distances; gated, at recall@10 | {} |", RECALLS.map(|recall| format!("{recall:.2}")).join(" | "));
+    println!(
+        "\n| us; hops; distances; gated, at recall@10 | {} |",
+        RECALLS.map(|recall| format!("{recall:.2}")).join(" | ")
+    );
     println!("|---|{}", "---|".repeat(RECALLS.len()));
     let mut names: Vec<&str> = Vec::new();
     for row in rows {
@@ -68,8 +71,9 @@ fn at(rows: &[&Row], recall: f64, queries: usize) -> String {
     let part = (recall - pair[0].recall) / (pair[1].recall - pair[0].recall);
     let mean = |of: &dyn Fn(&Row) -> f64| (of(pair[0]) * (1.0 - part) + of(pair[1]) * part) / queries as f64;
     format!(
-        "{:.2}; {:.0}; {:.0}",
+        "{:.2}; {:.0}; {:.0}; {:.0}",
         mean(&|row| row.seconds * 1e6),
+        mean(&|row| row.counts.hops as f64),
         mean(&|row| row.counts.distances as f64),
         mean(&|row| row.counts.gated as f64)
     )

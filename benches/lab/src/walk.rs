@@ -62,7 +62,7 @@ const fn named(name: &'static str, form: Form) -> Variant {
 }
 
 /// All variants, the library's own first.
-pub const VARIANTS: [Variant; 32] = [
+pub const VARIANTS: [Variant; 33] = [
     named("streamed", Form::Streamed),
     named("fours", Form::Fours),
     named("in bursts", Form::Bursts),
@@ -84,17 +84,18 @@ pub const VARIANTS: [Variant; 32] = [
     named("end: behind 2", Form::Behind(2.0)),
     named("end: ratio", Form::Ratio(1)),
     named("end: ratio squared", Form::Ratio(2)),
+    named("end: ratio cubed", Form::Ratio(3)),
     named("end: growing, 1", Form::Growing(1)),
     named("end: growing, 2", Form::Growing(2)),
-    named("sketch: 16 bits, 0", Form::Sketch(0, 0.0)),
     named("sketch: 16 bits, 0.5", Form::Sketch(0, 0.5)),
     named("sketch: 16 bits, 1", Form::Sketch(0, 1.0)),
-    named("sketch: 32 bits, 0", Form::Sketch(1, 0.0)),
+    named("sketch: 16 bits, 1.5", Form::Sketch(0, 1.5)),
     named("sketch: 32 bits, 0.5", Form::Sketch(1, 0.5)),
     named("sketch: 32 bits, 1", Form::Sketch(1, 1.0)),
-    named("sketch: 64 bits, 0", Form::Sketch(2, 0.0)),
+    named("sketch: 32 bits, 1.5", Form::Sketch(1, 1.5)),
     named("sketch: 64 bits, 0.5", Form::Sketch(2, 0.5)),
     named("sketch: 64 bits, 1", Form::Sketch(2, 1.0)),
+    named("sketch: 64 bits, 1.5", Form::Sketch(2, 1.5)),
 ];
 
 /// The work of walks.
