@@ -5,12 +5,12 @@ use crate::kernels::{square_of, sum_of};
 use crate::pool::{EXPANDED, Pool, key_of};
 
 /// The neighbours that are wanted.
-const K: usize = 10;
+pub const K: usize = 10;
 
 /// Decides before each hop whether the walk goes on.
 pub trait End {
     /// Whether to expand `next`, the candidate at `place`.
-    fn goes_on(&mut self, pool: &Pool, place: usize, next: u64) -> bool;
+    fn goes_on(&mut self, pool: &mut Pool, place: usize, next: u64) -> bool;
 }
 
 /// After all candidates.
@@ -18,7 +18,7 @@ pub struct Last;
 
 impl End for Last {
     #[inline(always)]
-    fn goes_on(&mut self, _: &Pool, _: usize, _: u64) -> bool {
+    fn goes_on(&mut self, _: &mut Pool, _: usize, _: u64) -> bool {
         true
     }
 }
@@ -38,7 +38,7 @@ impl Far {
 
 impl End for Far {
     #[inline(always)]
-    fn goes_on(&mut self, pool: &Pool, place: usize, next: u64) -> bool {
+    fn goes_on(&mut self, pool: &mut Pool, place: usize, next: u64) -> bool {
         let square = |candidate: u64| key_of(candidate) as f32 - self.zero;
         place < self.half || pool.entries().get(K - 1).is_none_or(|tenth| square(next) <= self.factor * square(*tenth))
     }
@@ -59,7 +59,7 @@ impl Behind {
 
 impl End for Behind {
     #[inline(always)]
-    fn goes_on(&mut self, pool: &Pool, place: usize, next: u64) -> bool {
+    fn goes_on(&mut self, pool: &mut Pool, place: usize, next: u64) -> bool {
         let gap = |near: u64, far: u64| key_of(far) as f32 - key_of(near) as f32;
         let seen = pool.entries();
         place < self.half || seen.get(K - 1).is_none_or(|tenth| gap(*tenth, next) <= self.factor * gap(seen[0], *tenth))
@@ -81,7 +81,7 @@ impl Ratio {
 
 impl End for Ratio {
     #[inline(always)]
-    fn goes_on(&mut self, pool: &Pool, place: usize, _: u64) -> bool {
+    fn goes_on(&mut self, pool: &mut Pool, place: usize, _: u64) -> bool {
         let square = |candidate: u64| (key_of(candidate) as f32 - self.zero).max(1.0);
         let seen = pool.entries();
         seen.get(K - 1).is_none_or(|tenth| {
@@ -115,7 +115,7 @@ impl Growing {
 
 impl End for Growing {
     #[inline(always)]
-    fn goes_on(&mut self, pool: &Pool, place: usize, _: u64) -> bool {
+    fn goes_on(&mut self, pool: &mut Pool, place: usize, _: u64) -> bool {
         self.hops += 1;
         let tenth = pool.entries().get(K - 1).map_or(0, |tenth| *tenth | EXPANDED);
         if tenth != self.tenth || tenth == 0 {
@@ -124,6 +124,8 @@ impl End for Growing {
         if place >= self.limit && self.hops - self.changed <= self.patience {
             self.limit += self.step;
         }
+        // One step more, to go on with.
+        pool.keep(self.limit + self.step);
         place < self.limit
     }
 }

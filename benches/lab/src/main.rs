@@ -32,11 +32,10 @@ use std::time::Instant;
 use tiercel_index::lab::{Parts, Room};
 use tiercel_index::{CodecKind, Index, Metric, Options, SearchSettings, Storage, Work};
 
+use ends::K;
 use flat::Flat;
 use table::{Row, keep_best, print, print_at_equal_recall};
 use walk::{Counts, Scratch, VARIANTS, Variant, walk};
-
-const K: usize = 10;
 
 struct Arguments {
     base: PathBuf,

@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::{_mm_storeu_si128, _mm512_cmpgt_epi32_mask, _mm512_loadu_si512, _mm512_set1_epi32};
 
-use crate::ends::End;
+use crate::ends::{End, K};
 use crate::flat::{Flat, NONE};
 use crate::hop::{Met, gather, prefetch_codes, prefetch_row};
 use crate::kernels::{Product, Query};
@@ -38,6 +38,8 @@ pub unsafe fn streamed<const BLOCKS: usize, P: Product, E: End>(
     let mut met = Met { stamps, stamp: *stamp };
     while let Some(next) = pool.expand_next() {
         if !end.goes_on(pool, pool.place(), next) {
+            // What was not expanded need not be rescored.
+            pool.keep(pool.place().max(K));
             return;
         }
         let (nodes, count) = go_on::<BLOCKS>(flat, next, stream, pool, &mut met, counts);
