@@ -1,8 +1,12 @@
 //! A graph and codes in plain arrays, each row on its own cache lines.
 
 use std::alloc::{Layout, alloc, dealloc};
+use std::sync::OnceLock;
 
-use tiercel_index::lab::Parts;
+use tiercel_index::lab::{Parts, Upper};
+
+use crate::entries::Entries;
+use crate::sketch::Sketches;
 
 /// Ends a row of links that is not full.
 pub const NONE: u32 = u32::MAX;
@@ -20,7 +24,7 @@ pub struct Lines {
 }
 
 impl Lines {
-    fn of(bytes: &[u8]) -> Self {
+    pub fn of(bytes: &[u8]) -> Self {
         let layout = Layout::from_size_align(bytes.len().next_multiple_of(HUGE).max(HUGE), HUGE).expect("a size");
         // SAFETY: the layout is not empty; the advice and the copy stay within the memory.
         unsafe {
@@ -57,6 +61,14 @@ pub struct Flat {
     signs: Lines,
     /// Root mean square error of what signs and factor estimate, for a query of length 1.
     pub sign_error: f32,
+    /// The length of rows: of all, or of the longest if they differ.
+    pub length: f32,
+    /// The levels above, the lowest first.
+    pub upper: Vec<Upper>,
+    /// The node of the highest level where a descent begins.
+    pub entry: u32,
+    entries: [OnceLock<Entries>; 2],
+    sketches: OnceLock<Sketches>,
 }
 
 /// Where the two factors are in the line of a row's signs: after 384 bits. The first is that of the
@@ -71,9 +83,23 @@ impl Flat {
         assert!(degree * 4 % LINE == 0 && stride % LINE == 0, "rows are whole cache lines");
         let codes = parts.codes();
         let (signs, sign_error) = signs(&codes, stride);
+        let length = length(&codes, stride);
         let (links, codes) = (Lines::of(&links), Lines::of(&codes));
         let signs = Lines::of(&signs);
-        Self { len: parts.len(), degree, links, stride, codes, signs, sign_error }
+        let (upper, entry) = (parts.upper(), parts.entry());
+        let (entries, sketches) = Default::default();
+        let len = parts.len();
+        Self { len, degree, links, stride, codes, signs, sign_error, length, upper, entry, entries, sketches }
+    }
+
+    /// 64 or 256 medoids, which are found when they are first asked for.
+    pub fn entries(&self, count: usize) -> &Entries {
+        self.entries[usize::from(count > 64)].get_or_init(|| Entries::medoids(self, count))
+    }
+
+    /// The sketches of links, which are made when they are first asked for.
+    pub fn sketches(&self) -> &Sketches {
+        self.sketches.get_or_init(|| Sketches::of(self))
     }
 
     /// Where the line of a node's signs begins.
@@ -97,6 +123,35 @@ impl Flat {
     pub fn codes(&self, node: u32) -> *const u8 {
         self.codes.as_ptr().wrapping_add(node as usize * self.stride)
     }
+
+    /// The bytes of the codes of a node.
+    pub fn code_bytes(&self, node: u32) -> &[u8] {
+        assert!((node as usize) < self.len);
+        // SAFETY: there are `stride` bytes for each of the `len` nodes.
+        unsafe { std::slice::from_raw_parts(self.codes(node), self.stride) }
+    }
+
+    /// What the codes of a node stand for, in the order of a query's.
+    pub fn values(&self, node: u32) -> Vec<f32> {
+        values(self.code_bytes(node))
+    }
+}
+
+/// What a row of codes stands for. Blocks of 64 bytes hold 128 codes: the low halves first.
+fn values(row: &[u8]) -> Vec<f32> {
+    let value = |code: u8| f32::from(code) - 7.5;
+    let halves = |block: &[u8]| -> Vec<f32> {
+        block.iter().map(|pair| value(pair & 15)).chain(block.iter().map(|pair| value(pair >> 4))).collect()
+    };
+    row.chunks(LINE).flat_map(halves).collect()
+}
+
+/// The length of most rows, or of the longest if some are far longer.
+fn length(codes: &[u8], stride: usize) -> f32 {
+    let squares = codes.chunks_exact(stride).map(|row| values(row).iter().map(|value| value * value).sum::<f32>());
+    let (sum, most) = squares.fold((0.0, 0.0_f32), |(sum, most), square| (sum + f64::from(square), most.max(square)));
+    let usual = (sum / (codes.len() / stride) as f64) as f32;
+    if most > 2.0 * usual { most.sqrt() } else { usual.sqrt() }
 }
 
 /// A line for each row: a bit for each code, 1 if it is above the middle, and the factors that make

@@ -8,7 +8,7 @@ use core::arch::x86_64::*;
 
 use crate::flat::{FACTOR, Flat};
 use crate::hop::{Met, prefetch, prefetch_codes, prefetch_row};
-use crate::kernels::Query;
+use crate::kernels::{Product, Query};
 use crate::pool::{Pool, candidate, node_of};
 use crate::stream::PADDING;
 use crate::walk::{Counts, Scratch};
@@ -154,7 +154,6 @@ pub unsafe fn gated<const BLOCKS: usize>(
     flat: &Flat,
     errors: f32,
     codes: &[i8],
-    start: (u32, i32),
     ef: usize,
     scratch: &mut Scratch,
     counts: &mut Counts,
@@ -164,8 +163,6 @@ pub unsafe fn gated<const BLOCKS: usize>(
     scratch.begin(flat, ef);
     let Scratch { pool, stamps, stamp, stream, passed, .. } = scratch;
     let mut met = Met { stamps, stamp: *stamp };
-    met.stamps[start.0 as usize] = *stamp;
-    pool.insert(candidate(start.1, start.0));
     passed.clear();
     loop {
         let next = pool.expand_next().map(node_of);

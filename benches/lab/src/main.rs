@@ -1,12 +1,15 @@
 //! Time variants of the walk through one graph, side by side in one process.
 //!
 //! ```text
-//! lab BASE.npy QUERIES.npy [--metric cosine|dot] [--m 16] [--construction 200] [--ef 28,56,160] [--count N] [--queries N] [--rounds N]
+//! lab BASE.npy QUERIES.npy [--metric cosine|dot] [--m 16] [--construction 200] [--ef 28,56,160] [--count N] [--queries N] [--rounds N] [--only NAME,..] [--warm]
 //! ```
 //!
 //! All variants answer the same queries, by turns. A row has the best round of each: microseconds a
-//! query for the whole search, recall@10, and what its walks counted.
+//! query for the whole search, recall@10, and what its walks counted. A second table has what each
+//! takes at equal recall.
 
+mod ends;
+mod entries;
 mod flat;
 mod gate;
 mod hop;
@@ -14,7 +17,9 @@ mod kernels;
 mod npy;
 mod plain;
 mod pool;
+mod sketch;
 mod stream;
+mod table;
 mod walk;
 
 use std::collections::HashSet;
@@ -27,10 +32,10 @@ use std::time::Instant;
 use tiercel_index::lab::{Parts, Room};
 use tiercel_index::{CodecKind, Index, Metric, Options, SearchSettings, Storage, Work};
 
+use ends::K;
 use flat::Flat;
+use table::{Row, keep_best, print, print_at_equal_recall};
 use walk::{Counts, Scratch, VARIANTS, Variant, walk};
-
-const K: usize = 10;
 
 struct Arguments {
     base: PathBuf,
@@ -42,6 +47,8 @@ struct Arguments {
     count: usize,
     asked: usize,
     rounds: usize,
+    /// Only variants whose names begin so.
+    only: Option<Vec<String>>,
     /// Ask each query twice, and time the second time: everything is in the caches.
     warm: bool,
 }
@@ -58,6 +65,7 @@ fn arguments() -> Result<Arguments, String> {
         count: usize::MAX,
         asked: 2_000,
         rounds: 9,
+        only: None,
         warm: false,
     };
     let mut words = std::env::args().skip(1);
@@ -79,12 +87,19 @@ fn arguments() -> Result<Arguments, String> {
             "ef" => given.ef = value.split(',').map(|one| number(name, one)).collect::<Result<_, _>>()?,
             "count" => given.count = number(name, &value)?,
             "queries" => given.asked = number(name, &value)?,
+            "only" => given.only = Some(value.split(',').map(str::to_owned).collect()),
             "rounds" => given.rounds = number(name, &value)?,
             _ => return Err(format!("--{name}: expected another option or value, got {value}")),
         }
     }
     [given.base, given.queries] = plain.try_into().map_err(|_| "expected two files: base and queries")?;
     Ok(given)
+}
+
+impl Arguments {
+    fn wants(&self, variant: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only.iter().any(|name| variant.starts_with(name.as_str())))
+    }
 }
 
 fn number(name: &str, value: &str) -> Result<usize, String> {
@@ -109,16 +124,6 @@ struct Asked {
     warm: bool,
 }
 
-/// The best round of a variant at one `ef`.
-#[derive(Clone)]
-struct Row {
-    name: String,
-    ef: usize,
-    seconds: f64,
-    recall: f64,
-    counts: Counts,
-}
-
 fn run(given: &Arguments) -> Result<(), String> {
     if !has_instructions() {
         return Err("expected a machine with AVX-512, VNNI and VPOPCNTDQ".to_owned());
@@ -139,8 +144,10 @@ fn run(given: &Arguments) -> Result<(), String> {
     let mut rows: Vec<Row> = Vec::new();
     for _ in 0..given.rounds {
         for &ef in &given.ef {
-            keep_best(&mut rows, library(&index, &asked, ef, &alone)?);
-            for variant in VARIANTS {
+            if given.wants("library") {
+                keep_best(&mut rows, library(&index, &asked, ef, &alone)?);
+            }
+            for variant in VARIANTS.into_iter().filter(|variant| given.wants(variant.name)) {
                 let row = match base.dim {
                     384 => of_variant::<3>(&parts, &flat, &asked, variant, ef),
                     256 => of_variant::<2>(&parts, &flat, &asked, variant, ef),
@@ -152,6 +159,7 @@ fn run(given: &Arguments) -> Result<(), String> {
         }
     }
     print(&rows, asked.truth.len());
+    print_at_equal_recall(&rows, asked.truth.len());
     Ok(())
 }
 
@@ -203,7 +211,7 @@ fn of_variant<const BLOCKS: usize>(parts: &Parts, flat: &Flat, asked: &Asked, va
         for again in 0..1 + u8::from(asked.warm) {
             let before = counts;
             let began = Instant::now();
-            parts.search(query, K, &mut room, &mut out, &mut |codes, start, into| {
+            parts.search(query, K, &mut room, &mut out, variant.form.descends(), &mut |codes, start, into| {
                 // SAFETY: `run` checked the instruction set and the dimension.
                 unsafe { walk::<BLOCKS>(flat, variant, codes, start, ef, &mut scratch, &mut counts) };
                 into.extend_from_slice(scratch.pool.entries());
@@ -221,32 +229,4 @@ fn of_variant<const BLOCKS: usize>(parts: &Parts, flat: &Flat, asked: &Asked, va
 
 fn row(name: String, ef: usize, asked: &Asked, seconds: f64, found: usize, counts: Counts) -> Row {
     Row { name, ef, seconds, recall: found as f64 / (K * asked.truth.len()) as f64, counts }
-}
-
-fn keep_best(rows: &mut Vec<Row>, row: Row) {
-    match rows.iter_mut().find(|other| other.name == row.name && other.ef == row.ef) {
-        Some(other) if row.seconds < other.seconds => *other = row,
-        Some(_) => {}
-        None => rows.push(row),
-    }
-}
-
-fn print(rows: &[Row], queries: usize) {
-    println!("| variant | ef | recall@10 | us a query | QPS | hops | distances | gated | inserted | ns a neighbour |");
-    println!("|---|---|---|---|---|---|---|---|---|---|");
-    let mut rows = rows.to_vec();
-    rows.sort_by_key(|row| row.ef);
-    for Row { name, ef, seconds, recall, counts } in rows {
-        let each = |count: u64| count as f64 / queries as f64;
-        println!(
-            "| {name} | {ef} | {recall:.4} | {:.2} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.1} |",
-            seconds / queries as f64 * 1e6,
-            queries as f64 / seconds,
-            each(counts.hops),
-            each(counts.distances),
-            each(counts.gated),
-            each(counts.inserted),
-            seconds / counts.distances.max(counts.gated) as f64 * 1e9
-        );
-    }
 }

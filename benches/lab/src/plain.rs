@@ -2,11 +2,12 @@
 
 use core::arch::x86_64::{_mm_storeu_si128, _mm512_cmpgt_epi32_mask, _mm512_loadu_si512, _mm512_set1_epi32};
 
+use crate::ends::{End, K};
 use crate::flat::{Flat, NONE};
 use crate::hop::{Met, gather, prefetch_codes, prefetch_row};
-use crate::kernels::Query;
+use crate::kernels::{Product, Query};
 use crate::pool::{Pool, candidate, node_of};
-use crate::stream::PADDING;
+use crate::stream::{PADDING, Stream};
 use crate::walk::{Counts, Scratch};
 
 /// Nodes prefetched ahead of the one being compared, as in the library.
@@ -15,17 +16,61 @@ const AHEAD: usize = 8;
 /// The same for a walk without a stream.
 const BURST: usize = 12;
 
-/// Walk with a steady stream of prefetches; `FOURS` compares four rows a call.
+/// Walk with a steady stream of prefetches until an end; compare one row a call.
 ///
 /// # Safety
 ///
 /// The machine has AVX-512 with VNNI; the codes of the query and of the graph have 128 values for
 /// each block.
 #[inline(always)]
-pub unsafe fn streamed<const BLOCKS: usize, const FOURS: bool>(
+pub unsafe fn streamed<const BLOCKS: usize, P: Product, E: End>(
     flat: &Flat,
     codes: &[i8],
-    start: (u32, i32),
+    ef: usize,
+    mut end: E,
+    scratch: &mut Scratch,
+    counts: &mut Counts,
+) {
+    // SAFETY: as the caller promises.
+    let query = unsafe { P::load(codes) };
+    scratch.begin(flat, ef);
+    let Scratch { pool, stamps, stamp, stream, .. } = scratch;
+    let mut met = Met { stamps, stamp: *stamp };
+    while let Some(next) = pool.expand_next() {
+        if !end.goes_on(pool, pool.place(), next) {
+            // What was not expanded need not be rescored.
+            pool.keep(pool.place().max(K));
+            return;
+        }
+        let (nodes, count) = go_on::<BLOCKS>(flat, next, stream, pool, &mut met, counts);
+        let mut bound = pool.bound();
+        for at in 0..count {
+            // SAFETY: as the caller promises; `PADDING` nodes follow the current ones.
+            let (other, key) = unsafe {
+                let (other, ahead) = (*nodes.get_unchecked(at), *nodes.get_unchecked(at + AHEAD));
+                prefetch_codes::<BLOCKS>(flat, ahead);
+                (other, -query.one(flat.codes(other)))
+            };
+            if key < bound {
+                counts.inserted += 1;
+                if pool.insert(candidate(key, other)) {
+                    prefetch_row(flat, other);
+                }
+                bound = pool.bound();
+            }
+        }
+    }
+}
+
+/// The same with four rows a call.
+///
+/// # Safety
+///
+/// As for [`streamed`].
+#[inline(always)]
+pub unsafe fn in_fours<const BLOCKS: usize>(
+    flat: &Flat,
+    codes: &[i8],
     ef: usize,
     scratch: &mut Scratch,
     counts: &mut Counts,
@@ -35,41 +80,37 @@ pub unsafe fn streamed<const BLOCKS: usize, const FOURS: bool>(
     scratch.begin(flat, ef);
     let Scratch { pool, stamps, stamp, stream, keys, .. } = scratch;
     let mut met = Met { stamps, stamp: *stamp };
-    met.stamps[start.0 as usize] = *stamp;
-    pool.insert(candidate(start.1, start.0));
     while let Some(next) = pool.expand_next() {
-        let was_likely = stream.expand(flat, Some(node_of(next)), pool, &mut met);
-        let (nodes, count) = stream.nodes();
-        counts.hops += 1;
-        counts.distances += count as u64;
-        if !was_likely {
-            for &other in &nodes[..AHEAD] {
-                prefetch_codes::<BLOCKS>(flat, other);
-            }
-        }
+        let (nodes, count) = go_on::<BLOCKS>(flat, next, stream, pool, &mut met, counts);
         // SAFETY: as the caller promises; enough nodes follow the current ones, and `keys` has room
         // for all and a register more.
         unsafe {
-            if FOURS {
-                compare_fours::<BLOCKS>(flat, &query, nodes, count, keys);
-                insert_passed(flat, nodes, count, keys, pool, counts);
-                continue;
-            }
-            let mut bound = pool.bound();
-            for at in 0..count {
-                let (other, ahead) = (*nodes.get_unchecked(at), *nodes.get_unchecked(at + AHEAD));
-                prefetch_codes::<BLOCKS>(flat, ahead);
-                let key = -query.one(flat.codes(other));
-                if key < bound {
-                    counts.inserted += 1;
-                    if pool.insert(candidate(key, other)) {
-                        prefetch_row(flat, other);
-                    }
-                    bound = pool.bound();
-                }
-            }
+            compare_fours::<BLOCKS>(flat, &query, nodes, count, keys);
+            insert_passed(flat, nodes, count, keys, pool, counts);
         }
     }
+}
+
+/// Go on to the neighbours of `next`. Return them with [`PADDING`] more, and their number.
+#[inline(always)]
+fn go_on<'a, const BLOCKS: usize>(
+    flat: &Flat,
+    next: u64,
+    stream: &'a mut Stream,
+    pool: &Pool,
+    met: &mut Met<'_>,
+    counts: &mut Counts,
+) -> (&'a [u32], usize) {
+    let was_likely = stream.expand(flat, Some(node_of(next)), pool, met);
+    let (nodes, count) = stream.nodes();
+    counts.hops += 1;
+    counts.distances += count as u64;
+    if !was_likely {
+        for &other in &nodes[..AHEAD] {
+            prefetch_codes::<BLOCKS>(flat, other);
+        }
+    }
+    (nodes, count)
 }
 
 /// Write the products of the current nodes to `keys`, four at a time; the last may be others'.
@@ -142,7 +183,6 @@ unsafe fn insert_passed(
 pub unsafe fn in_bursts<const BLOCKS: usize>(
     flat: &Flat,
     codes: &[i8],
-    start: (u32, i32),
     ef: usize,
     scratch: &mut Scratch,
     counts: &mut Counts,
@@ -152,8 +192,6 @@ pub unsafe fn in_bursts<const BLOCKS: usize>(
     scratch.begin(flat, ef);
     let Scratch { pool, stamps, stamp, fresh, .. } = scratch;
     let mut met = Met { stamps, stamp: *stamp };
-    met.stamps[start.0 as usize] = *stamp;
-    pool.insert(candidate(start.1, start.0));
     let mut likely = NONE;
     while let Some(next) = pool.expand_next() {
         let count = gather(flat.row(node_of(next)), &mut met, fresh, true);

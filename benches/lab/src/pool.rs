@@ -6,7 +6,7 @@ use core::arch::x86_64::{
 };
 
 /// Marks an expanded candidate.
-const EXPANDED: u64 = 1;
+pub const EXPANDED: u64 = 1;
 
 /// A candidate: its key in order, its node, and whether it is expanded.
 #[inline(always)]
@@ -29,6 +29,7 @@ pub fn key_of(candidate: u64) -> i32 {
 pub struct Pool {
     entries: Vec<u64>,
     limit: usize,
+    room: usize,
     cursor: usize,
 }
 
@@ -36,7 +37,14 @@ impl Pool {
     pub fn reset(&mut self, limit: usize) {
         self.entries.clear();
         self.entries.reserve(limit + 1);
-        (self.limit, self.cursor) = (limit, 0);
+        (self.limit, self.room, self.cursor) = (limit, limit, 0);
+    }
+
+    /// Keep up to `limit` candidates, or what the pool has room for.
+    #[inline(always)]
+    pub fn keep(&mut self, limit: usize) {
+        self.limit = limit.min(self.room);
+        self.entries.truncate(self.limit);
     }
 
     pub fn entries(&self) -> &[u64] {
@@ -85,6 +93,12 @@ impl Pool {
             }
         }
         None
+    }
+
+    /// The place of the candidate that was expanded last.
+    #[inline(always)]
+    pub fn place(&self) -> usize {
+        self.cursor - 1
     }
 
     /// The unexpanded candidates, nearest first.
