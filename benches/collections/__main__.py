@@ -64,12 +64,21 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--only", nargs="+", choices=list(names), metavar="NAME", help=", ".join(names))
         sub.add_argument("--directory", type=Path, metavar="DIR", help="where to write; its disk is measured")
         sub.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
-    large = commands.add_parser("million", help="what a collection of many vectors costs")
+    about = "what a collection of many vectors costs"
+    large = commands.add_parser("million", help=about, description=f"Measure {about}.")
     large.add_argument(
-        "--data", type=Path, metavar="DIR", required=True, help="as `benches/datasets.py scaled` makes it"
+        "--data",
+        type=million.directory,
+        metavar="DIR",
+        required=True,
+        help=f"has {million.BASE} and {million.QUERIES}; `benches/datasets.py scaled` makes a million",
     )
-    large.add_argument("--count", type=int, metavar="N", help="take N vectors only")
-    large.add_argument("--queries", type=int, default=300, metavar="N", help="(default: 300)")
+    large.add_argument(
+        "--count", type=million.count, metavar="N", help="take N vectors only; targets are for a million"
+    )
+    large.add_argument(
+        "--queries", type=million.count, default=300, metavar="N", help="queries of each figure (default: 300)"
+    )
     large.add_argument("--directory", type=Path, metavar="DIR", help="where to write")
     large.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
     page = commands.add_parser("report", help="make a page of the measurements")
@@ -114,6 +123,7 @@ def measure_many(args: argparse.Namespace) -> None:
     many = million.Many.load(args.data, args.count, args.queries)
     with tempfile.TemporaryDirectory(prefix="tiercel-bench-", dir=args.directory) as name:
         figures = list(million.rows(many, Path(name)))
+    print(f"{len(many):,} records of {many.queries.shape[1]} values\n")
     print("\n".join(report.table(HEADINGS, [figure.cells() for figure in figures])))
     if args.json is not None:
         run = {

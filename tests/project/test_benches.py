@@ -48,7 +48,7 @@ def test_a_collection_of_many_vectors_is_measured(tmp_path: Path) -> None:
     options = ["--data", str(tmp_path), "--count", "2500", "--queries", "25", "--json", str(results)]
     subprocess.run([sys.executable, str(BENCH), "million", *options], check=True, capture_output=True)
     figures = {row["what"]: row for row in json.loads(results.read_text())["rows"]}
-    assert len(figures) == 15
+    assert len(figures) == 21
     assert all(row["value"] > 0 for row in figures.values())
 
 
