@@ -188,8 +188,9 @@ class Found(Sequence[Match]):
         precision; "bytes" read for all that; "seconds" by stage; and "gap", how much farther the
         last candidate kept was than the last result of the same list (the main index or a growing
         segment), the least of all lists. A small gap means that a wider search may find something
-        nearer; None means that nothing could be missed. Searches of `Expand(neighbours=…)` are not
-        counted.
+        nearer; None means that nothing could be missed. "fresh" has the "distances" and "seconds" of
+        these that went to vectors outside the main index, which the background has not moved there
+        yet. Searches of `Expand(neighbours=…)` are not counted.
         """
         return self._plan
 

@@ -169,6 +169,22 @@ def test_the_plan_is_told(zoo: tiercel.Collection) -> None:
     assert zoo.search([1, 0, 0]).plan is None
 
 
+def test_the_plan_tells_what_new_vectors_cost(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(600, 8))
+    with tiercel.open(tmp_path / "new", dim=8) as collection:
+        collection.upsert([f"old{row}" for row in range(500)], vectors[:500])
+        collection.wait_idle()
+        settled = collection.search(vectors[0], explain=True).plan
+        collection.upsert([f"new{row}" for row in range(100)], vectors[500:])
+        plan = collection.search(vectors[0], explain=True).plan
+    assert settled is not None
+    assert plan is not None
+    assert settled["vectors"]["fresh"] == {"distances": 0, "seconds": 0.0}
+    # The background may have moved them already.
+    assert plan["vectors"]["fresh"]["distances"] in {0, 100}
+    assert plan["vectors"]["distances"] == 600
+
+
 def test_every_method_has_an_async_twin() -> None:
     methods = dict(inspect.getmembers(tiercel.Collection, inspect.isfunction))
     waiting = {

@@ -130,7 +130,7 @@ def test_another_place_is_refused(tmp_path: Path, raw: Any) -> None:
 
 
 def test_full_vectors_that_searches_compare_stay_in_memory(tmp_path: Path) -> None:
-    why = re.escape("raw: expected 'memory', since searches compare full vectors, got 'disk'; choose codes")
+    why = re.escape("raw: expected 'memory', since searches compare full vectors, got 'disk'; open with raw='memory'")
     with pytest.raises(tiercel.InvalidInputError, match=why):
         tiercel.open(tmp_path / "c", storage="raw", raw="disk")
     assert not (tmp_path / "c").exists()

@@ -25,14 +25,15 @@ pub(crate) fn nearest(snapshot: &Snapshot, scope: &Scope<'_>, near: Near<'_>) ->
     let Some(vectors) = &snapshot.vectors else { return Ok(Nearest::none()) };
     let k = near.k;
     let Some(only) = scope.only() else { return vectors.search(&near, |row| scope.holds(row)) };
-    let mut tried = Trace::default();
+    let (mut tried, mut fresh) = (Trace::default(), Trace::default());
     for more in among_all(k, scope.share()) {
         let mut found = vectors.search(&Near { k: more, ..near }, |row| snapshot.lives(row))?;
         found.rows.retain(|(row, _)| only.rows().contains(*row));
         tried.add(&found.trace);
+        fresh.add(&found.fresh);
         if found.rows.len() >= k {
             found.rows.truncate(k);
-            return Ok(Nearest { trace: tried, ..found });
+            return Ok(Nearest { trace: tried, fresh, ..found });
         }
     }
     let mut found = vectors.search(&Near { allowed: Some(only), ..near }, |row| only.rows().contains(row))?;
@@ -40,6 +41,7 @@ pub(crate) fn nearest(snapshot: &Snapshot, scope: &Scope<'_>, near: Near<'_>) ->
     let gap = found.trace.gap;
     found.trace.add(&tried);
     found.trace.gap = gap;
+    found.fresh.add(&fresh);
     Ok(found)
 }
 

@@ -25,6 +25,8 @@ pub struct Plan {
     pub unknown_fields: Vec<String>,
     /// The cost of the vector search, if there was one.
     pub trace: Option<Trace>,
+    /// The part of it among vectors that are not in the main index yet.
+    pub fresh: Option<Trace>,
     /// The stages in the order they ended.
     pub stages: Vec<Stage>,
 }

@@ -125,7 +125,7 @@ impl Run<'_> {
         let near = Near { query, k, recall, allowed: None, stop: self.stop, timed };
         let nearest = nearest(self.snapshot, scope, near)?;
         plan.note("vector", begin, nearest.rows.len());
-        plan.trace = Some(nearest.trace);
+        (plan.trace, plan.fresh) = (Some(nearest.trace), Some(nearest.fresh));
         Ok(nearest)
     }
 

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use tiercel_index::{
-    Budget, Filter, Index, Options, Raw, RawError, Rerank, SearchSettings, Stats, Storage, Trace, Work,
+    Budget, Filter, Index, Kind, Options, Raw, RawError, Rerank, SearchSettings, Stats, Storage, Trace, Work,
 };
 
 use crate::errors::QueryError;
 use crate::state::passing::Passing;
 
-/// The most vectors in a growing segment, which a search compares one by one.
+/// The most vectors in a growing segment, which a search compares one by one, by codes if there are many.
 pub(crate) const SEGMENT: usize = 8192;
 
 /// Return work settings that nobody stops.
@@ -25,7 +25,8 @@ pub(crate) fn work(threads: usize) -> Work<'static> {
 ///
 /// ```text
 /// main     graph, filled in the background     rows of all ages
-/// growing  flat, up to 8,192 vectors each      newer rows; new vectors go into the last one
+/// growing  flat, up to 8,192 vectors each,      newer rows; new vectors go into the last one
+///          with codes from 1,025 on
 /// ```
 ///
 /// A row may be in both for a moment while it moves.
@@ -59,17 +60,21 @@ pub(crate) struct Nearest {
     pub(crate) exact: bool,
     /// The cost of the search.
     pub(crate) trace: Trace,
+    /// The part of it among vectors outside the main index.
+    pub(crate) fresh: Trace,
 }
 
 impl Nearest {
     /// Return the result of a search without vectors.
     pub(crate) fn none() -> Self {
-        Self { rows: Vec::new(), exact: true, trace: Trace::default() }
+        Self { rows: Vec::new(), exact: true, trace: Trace::default(), fresh: Trace::default() }
     }
 }
 
 fn new_segment(main: &Index) -> Result<Arc<Index>, String> {
-    let options = Options { storage: Storage::Raw, raw: Raw::Memory, rerank: Rerank::Full, ..main.options().clone() };
+    let storage = if main.options().storage == Storage::Raw { Storage::Raw } else { Storage::Auto };
+    let options =
+        Options { storage, kind: Kind::Flat, raw: Raw::Memory, rerank: Rerank::Full, ..main.options().clone() };
     Index::new(options).map(Arc::new).map_err(|error| error.to_string())
 }
 
@@ -134,6 +139,19 @@ impl Vectors {
         self.growing.iter().map(|segment| segment.len()).sum()
     }
 
+    /// Return the bytes that a search reads of each of them.
+    pub(crate) fn scanned_bytes(&self) -> usize {
+        let Options { dim, storage, .. } = self.main.options();
+        if *storage == Storage::Raw { dim * size_of::<f32>() } else { *dim }
+    }
+
+    /// Return a copy without these growing segments.
+    pub(crate) fn without(&self, moved: &[Arc<Index>]) -> Self {
+        let mut without = self.clone();
+        without.growing.retain(|segment| !moved.iter().any(|moved| Arc::ptr_eq(moved, segment)));
+        without
+    }
+
     /// Return the length of each vector.
     pub(crate) fn dim(&self) -> usize {
         self.main.options().dim
@@ -168,11 +186,13 @@ impl Vectors {
             let chosen = near.allowed.map(|passing| passing.chosen(&self.main));
             search_one(&self.main, near, chosen.as_deref().map(Filter::Chosen), &lives, &mut nearest)?;
         }
-        let of_main = nearest.rows.len();
+        let (of_main, main) = (nearest.rows.len(), std::mem::take(&mut nearest.trace));
         for index in self.growing.iter().filter(|index| !index.is_empty()) {
             let ids = near.allowed.map(|passing| passing.within(index));
             search_one(index, near, ids.as_deref().map(Filter::Ids), &lives, &mut nearest)?;
         }
+        nearest.fresh = nearest.trace;
+        nearest.trace.add(&main);
         let Nearest { rows, .. } = &mut nearest;
         // A row that moves is in both for a moment. The distances of a growing segment are exact, those
         // of the main index perhaps not.
@@ -196,7 +216,7 @@ fn search_one(
     lives: impl Fn(u32) -> bool,
     nearest: &mut Nearest,
 ) -> Result<(), QueryError> {
-    let Nearest { rows: found, exact, trace } = nearest;
+    let Nearest { rows: found, exact, trace, .. } = nearest;
     let budget = Budget { timed: near.timed, ..Budget::default() };
     let before = found.len();
     let mut k = near.k;
@@ -257,6 +277,31 @@ mod tests {
         assert_eq!(vectors.growing.iter().map(|segment| segment.len()).collect::<Vec<_>>(), [SEGMENT, 1]);
         assert_eq!(vectors.get(SEGMENT as u32), Ok(Some(vec![SEGMENT as f32, 0.0])));
         assert_eq!(vectors.get(SEGMENT as u32 + 1), Ok(None));
+    }
+
+    #[test]
+    fn many_growing_vectors_are_compared_by_codes_and_then_in_full_precision() {
+        const DIM: usize = 32;
+        let config = OpenOptions { metric: Some(Metric::L2), ..OpenOptions::default() }.into_config();
+        let value = |at: usize| ((at * 7919) % 1009) as f32;
+        let values: Vec<f32> = (0..3000 * DIM).map(value).collect();
+        let rows: Vec<u64> = (0..3000).collect();
+        let vectors = Vectors::empty(config.options(DIM)).unwrap().with(&rows, &values).unwrap();
+        assert!(["sq4", "sq8"].contains(&&*vectors.growing[0].stats().storage));
+        let (mut found, k) = (0, 10);
+        for query in values.chunks_exact(DIM).step_by(100) {
+            let distance = |vector: &[f32]| query.iter().zip(vector).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
+            let all = values.chunks_exact(DIM).map(distance);
+            let mut truth: Vec<(u32, f32)> = (0..).zip(all).collect();
+            truth.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
+            let nearest = vectors.search(&Near { query, ..near(k) }, |_| true).unwrap().rows;
+            for (row, got) in nearest {
+                let wanted = distance(&values[row as usize * DIM..][..DIM]);
+                assert!((got - wanted).abs() <= 1e-4 * wanted, "row {row}: {got}, not {wanted}");
+                found += usize::from(got <= truth[k - 1].1 * 1.000_1);
+            }
+        }
+        assert!(found * 100 >= 98 * 30 * k, "{found} of {}", 30 * k);
     }
 
     #[test]

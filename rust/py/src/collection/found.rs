@@ -99,7 +99,11 @@ fn explained(py: Python<'_>, plan: Plan) -> PyResult<Bound<'_, PyDict>> {
     out.set_item("selectivity", plan.selectivity)?;
     out.set_item("cached", plan.cached)?;
     out.set_item("unknown_fields", plan.unknown_fields)?;
-    out.set_item("vectors", plan.trace.map(|trace| traced(py, &trace)).transpose()?)?;
+    let vectors = plan.trace.map(|trace| traced(py, &trace)).transpose()?;
+    if let (Some(vectors), Some(fresh)) = (&vectors, plan.fresh) {
+        vectors.set_item("fresh", of_fresh(py, &fresh)?)?;
+    }
+    out.set_item("vectors", vectors)?;
     let stages = PyList::empty(py);
     for stage in plan.stages {
         let entry = PyDict::new(py);
@@ -109,6 +113,14 @@ fn explained(py: Python<'_>, plan: Plan) -> PyResult<Bound<'_, PyDict>> {
         stages.append(entry)?;
     }
     out.set_item("stages", stages)?;
+    Ok(out)
+}
+
+/// Describe the part of it among vectors that are not in the main index yet.
+fn of_fresh<'py>(py: Python<'py>, fresh: &Trace) -> PyResult<Bound<'py, PyDict>> {
+    let out = PyDict::new(py);
+    out.set_item("distances", fresh.distances)?;
+    out.set_item("seconds", fresh.seconds.prepare + fresh.seconds.candidates + fresh.seconds.rescore)?;
     Ok(out)
 }
 
