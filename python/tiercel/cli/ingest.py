@@ -49,6 +49,8 @@ def run(args: argparse.Namespace) -> Answer:
             target.put(batch)
             if report is not None:
                 report(lines.position, lines.total)
+        # Or the next command would have to link the vectors again and again: it may only read.
+        target.open().wait_idle()
         document = describe(target.open(), args.into) | {"written": target.written, "skipped": target.skipped}
     document["seconds"] = seconds = time.perf_counter() - start
     speed = f"{target.written / seconds:,.0f} per second"

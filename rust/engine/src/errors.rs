@@ -110,7 +110,7 @@ pub enum OpenError {
     /// The process was forked while another thread was refreshing.
     #[error("the process was forked while another thread was refreshing the collection: open it again in this process")]
     Forked,
-    /// The background thread could not be started.
+    /// The background threads could not be started.
     #[error("cannot start the background thread: {0}")]
     Thread(String),
 }

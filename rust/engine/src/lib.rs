@@ -20,6 +20,7 @@ mod follow;
 mod maintain;
 mod maintenance;
 mod open;
+mod pool;
 mod search;
 mod state;
 mod trouble;

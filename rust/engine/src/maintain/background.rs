@@ -1,10 +1,12 @@
-//! The thread that keeps a collection fast: it moves fresh vectors into the graph, merges text
-//! segments, takes out dead rows, and writes checkpoints.
+//! What keeps a collection fast: fresh vectors are moved into the graph, text segments merged, dead rows
+//! taken out, and checkpoints written.
 
 use std::process;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use tiercel_store::Durability;
 
 use crate::errors::WriteError;
@@ -15,7 +17,8 @@ use crate::maintain::upkeep::fill_up;
 use crate::maintain::upkeep::merge_text;
 use crate::maintain::upkeep::move_growing;
 use crate::maintain::upkeep::take_out_dead;
-use crate::state::signal::Signal;
+use crate::pool::{Lane, TaskId};
+use crate::state::signal::PAUSE;
 use crate::state::snapshot::Snapshot;
 use crate::state::vectors::Vectors;
 use crate::state::writer::Writer;
@@ -30,38 +33,43 @@ const IDLE: u32 = 3;
 /// Rounds to wait after an error.
 const BACKOFF: u32 = 100;
 
-/// The threads of a collection: one for the work, and with `Durability::Interval` another that
-/// syncs, since work may take long.
+/// The background work of a collection, in the threads of the process: one task for upkeep, and with
+/// `Durability::Interval` another that syncs, since upkeep may take long.
 pub(crate) struct Background {
     writer: Arc<Writer>,
-    /// Stops the thread that syncs.
-    ticking: Arc<Signal>,
-    threads: Vec<JoinHandle<()>>,
+    tasks: Vec<TaskId>,
     /// A forked process does not have the threads, so it must not wait for them.
     process: u32,
 }
 
 impl Background {
-    /// Start the threads.
+    /// Start the tasks.
     pub(crate) fn start(writer: Arc<Writer>, durability: Durability) -> Result<Self, String> {
-        let mut started = Self { writer, ticking: Arc::default(), threads: Vec::new(), process: process::id() };
+        let mut started = Self { writer, tasks: Vec::new(), process: process::id() };
+        let (signal, rounds) = (&started.writer.signal, Mutex::new(Rounds::default()));
+        let (upkeep, syncing) = (signal.upkeep, signal.sync);
         let writer = Arc::clone(&started.writer);
-        started.spawn(move || run(&writer))?;
+        started.add(upkeep, Lane::Upkeep, move || rounds.lock().next(&writer))?;
         if durability == Durability::Interval {
-            let (writer, ticking) = (Arc::clone(&started.writer), Arc::clone(&started.ticking));
-            started.spawn(move || sync(&writer, &ticking))?;
+            let writer = Arc::clone(&started.writer);
+            started.add(syncing, Lane::Sync, move || sync(&writer))?;
         }
+        // What came from the log may have work for them.
+        started.writer.signal.wake();
         Ok(started)
     }
 
-    fn spawn(&mut self, run: impl FnOnce() + Send + 'static) -> Result<(), String> {
-        match thread::Builder::new().name("tiercel".into()).spawn(run) {
-            Ok(thread) => self.threads.push(thread),
-            Err(error) => {
-                self.stop();
-                return Err(error.to_string());
-            }
+    fn add(
+        &mut self,
+        id: TaskId,
+        lane: Lane,
+        run: impl Fn() -> Option<Duration> + Send + Sync + 'static,
+    ) -> Result<(), String> {
+        if let Err(why) = self.writer.signal.pool.add(id, lane, run) {
+            self.stop();
+            return Err(why);
         }
+        self.tasks.push(id);
         Ok(())
     }
 
@@ -71,37 +79,54 @@ impl Background {
         self.process != process::id()
     }
 
-    /// Stop the threads and wait for them; return false if they were stopped before.
+    /// Stop the tasks and wait for them; return false if they were stopped before.
     pub(crate) fn stop(&mut self) -> bool {
-        let stops = !self.threads.is_empty();
-        self.writer.signal.stop();
-        self.ticking.stop();
-        for thread in self.threads.drain(..) {
-            // Each attempt catches its panics, so no thread ends with one.
-            let _ = thread.join();
+        let stops = !self.tasks.is_empty();
+        self.writer.stopping.store(true, Ordering::Relaxed);
+        for task in self.tasks.drain(..) {
+            self.writer.signal.pool.remove(task);
         }
+        self.writer.stopping.store(false, Ordering::Relaxed);
         stops
     }
 }
 
-/// Sync at an interval.
-fn sync(writer: &Writer, ticking: &Signal) {
-    while !ticking.wait() {
-        // If this fails, the store refuses writes from then on.
-        writer.core.troubles.attempt(Part::Sync, || writer.store.sync());
-    }
+/// Sync, and rest until the next write. If this fails, the store refuses writes from then on.
+fn sync(writer: &Writer) -> Option<Duration> {
+    writer.core.troubles.attempt(Part::Sync, || writer.store.sync());
+    None
 }
 
-fn run(writer: &Writer) {
-    let (mut sequence, mut idle, mut backoff) = (0, 0, 0);
-    while !writer.signal.wait() {
+/// The rounds of upkeep of a collection.
+#[derive(Default)]
+struct Rounds {
+    /// The sequence at the last one.
+    sequence: u64,
+    /// How many found the same sequence as the one before.
+    idle: u32,
+    /// How many still pass after an error.
+    backoff: u32,
+}
+
+impl Rounds {
+    /// Do one, and return how long to rest: until the next write, once all is done.
+    fn next(&mut self, writer: &Writer) -> Option<Duration> {
         let now = writer.snapshot().sequence;
-        idle = if now == sequence { idle + 1 } else { 0 };
-        sequence = now;
-        backoff = u32::saturating_sub(backoff, 1);
-        if backoff == 0 && !writer.core.troubles.attempt(Part::Upkeep, || tidy(writer, idle >= IDLE)) {
-            backoff = BACKOFF;
+        self.idle = if now == self.sequence { self.idle + 1 } else { 0 };
+        self.sequence = now;
+        self.backoff = self.backoff.saturating_sub(1);
+        let is_idle = self.idle >= IDLE;
+        let tidied = || match tidy(writer, is_idle) {
+            // Not for want of anything.
+            Err(_) if writer.stopping.load(Ordering::Relaxed) => Ok(()),
+            tidied => tidied,
+        };
+        if self.backoff == 0 && !writer.core.troubles.attempt(Part::Upkeep, tidied) {
+            self.backoff = BACKOFF;
         }
+        // Dead rows are only taken out once no search needs them.
+        let is_done = is_idle && self.backoff == 0 && writer.buried.lock().is_empty();
+        (!is_done).then_some(PAUSE)
     }
 }
 

@@ -2,20 +2,24 @@
 //! dead rows.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tiercel_index::{Index, Options, Storage};
 
 use crate::config::{Config, check_storage};
 use crate::errors::WriteError;
 use crate::state::snapshot::Snapshot;
-use crate::state::vectors::{Vectors, work};
+use crate::state::vectors::Vectors;
 use crate::state::writer::Writer;
 
 /// Dead rows that are tolerated, however few rows are live.
 const SPARE: u64 = 8192;
-/// Growing segments that are moved at a time. A graph that has grown by an eighth is surveyed,
-/// which costs as much as linking thousands of vectors, and vectors are copied before they move.
-const MOVED: usize = 4;
+/// Growing segments that are moved at a time. A graph that has grown by an eighth is surveyed, which
+/// costs as much as linking thousands of vectors, so a small one grows by many at a time. A large one
+/// takes longer to link them, and writers wait for that.
+pub(super) const MOVED: usize = 4;
+/// Vectors of a graph that is large.
+const LARGE: usize = 100_000;
 /// Vectors that are copied at a time while an index is rebuilt.
 const REBUILT: usize = 1 << 16;
 
@@ -61,18 +65,20 @@ pub(super) fn move_sealed(
     sealed_segments: &[Arc<Index>],
 ) -> Result<(), WriteError> {
     let Some(vectors) = &sealed.vectors else { return Ok(()) };
-    for segments in sealed_segments.chunks(MOVED) {
+    let at_once = if vectors.main.slots() < LARGE { MOVED } else { 1 };
+    for segments in sealed_segments.chunks(at_once) {
         writer.faults.meet("move segments")?;
+        let began = Instant::now();
         let (rows, values) = missing(writer, &vectors.main, segments)?;
-        vectors.main.add(values, Some(&rows), &work(writer.threads))?;
+        vectors.main.add(values, Some(&rows), &writer.work())?;
+        writer.faults.meet("drop segments")?;
+        writer.change(|snapshot| {
+            snapshot.vectors = snapshot.vectors.as_ref().map(|vectors| vectors.without(segments));
+            Ok::<_, WriteError>(())
+        })?;
+        writer.pace.moved(rows.len(), began.elapsed());
     }
-    writer.faults.meet("drop segments")?;
-    writer.change(|snapshot| {
-        if let Some(vectors) = &mut snapshot.vectors {
-            vectors.growing.retain(|segment| !sealed_segments.iter().any(|done| Arc::ptr_eq(done, segment)));
-        }
-        Ok(())
-    })
+    Ok(())
 }
 
 /// Return the live rows of growing segments that no earlier attempt has moved to the main index,
@@ -108,7 +114,7 @@ pub(crate) fn rebuild(writer: &Writer, storage: Storage) -> Result<(), WriteErro
     let rows = old.ids();
     for rows in rows.chunks(REBUILT) {
         writer.faults.meet("rebuild")?;
-        new.add(old.get(rows)?, Some(rows), &work(writer.threads))?;
+        new.add(old.get(rows)?, Some(rows), &writer.work())?;
     }
     let new = Arc::new(new);
     writer.faults.meet("rebuilt")?;

@@ -10,6 +10,7 @@ pub(crate) mod known;
 pub(crate) mod load;
 #[cfg(test)]
 mod model;
+pub(crate) mod pace;
 pub(crate) mod passing;
 pub(crate) mod placement;
 pub(crate) mod signal;

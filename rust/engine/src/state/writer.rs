@@ -2,15 +2,17 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
-use tiercel_index::Storage;
+use tiercel_index::{Storage, Work};
 use tiercel_store::{Applied, Store};
 
 use crate::faults::Faults;
 use crate::state::apply::Fresh;
 use crate::state::checkpoint::Maintenance;
 use crate::state::core::Core;
+use crate::state::pace::Pace;
 use crate::state::signal::Signal;
 use crate::state::snapshot::Snapshot;
 use crate::state::unindexed::Unindexed;
@@ -33,8 +35,11 @@ pub(crate) struct Writer {
     pub(crate) signal: Signal,
     pub(crate) maintenance: Mutex<Maintenance>,
     pub(crate) faults: Faults,
+    pub(crate) pace: Pace,
     /// Threads for background work, also when a caller does it.
-    pub(crate) threads: usize,
+    threads: usize,
+    /// Set to stop that work: closing does not wait for the graph.
+    pub(crate) stopping: AtomicBool,
 }
 
 impl Writer {
@@ -47,11 +52,18 @@ impl Writer {
             merging: Mutex::default(),
             buried: Mutex::new(Vec::new()),
             failure: Mutex::new(None),
-            signal: Signal::default(),
+            signal: Signal::new(),
             maintenance: Mutex::new(maintenance),
             faults: Faults::default(),
+            pace: Pace::default(),
             threads,
+            stopping: AtomicBool::new(false),
         }
+    }
+
+    /// Return the settings for work on indexes.
+    pub(crate) const fn work(&self) -> Work<'_> {
+        Work::quiet(self.threads, &self.stopping)
     }
 
     /// Return the newest snapshot.

@@ -35,6 +35,11 @@ impl Batched {
         Ok(Self { ids, with_vector, vectors, texts, metadata })
     }
 
+    /// Return the number of vectors.
+    pub(super) fn vectors(&self) -> usize {
+        self.with_vector.iter().filter(|with| **with).count()
+    }
+
     /// Return the records, their vectors without gaps, and the conditions on stored records.
     pub(super) fn into_records(self, if_sequence: Option<Many<u64>>) -> (Vec<NewRecord>, Vec<f32>, Vec<Condition>) {
         let conditions = conditions(&self.ids, if_sequence);

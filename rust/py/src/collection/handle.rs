@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 use pyo3::prelude::*;
@@ -17,6 +17,10 @@ use tiercel_index::Work;
 use crate::errors;
 use crate::gil::apart;
 use crate::work::{CallOptions, detached, run};
+
+/// How long a writer that keeps the pace of the graph waits before it checks for Ctrl-C, and before the
+/// collection can be closed.
+const WAITED: Duration = Duration::from_millis(50);
 
 /// An open collection, shared by its callers and its scans.
 pub(super) struct Handle {
@@ -125,6 +129,21 @@ impl Handle {
         job: impl FnOnce(&Collection) -> Result<T, WriteError> + Send,
     ) -> PyResult<T> {
         self.call(py, job)?.map_err(|error| errors::write(py, error, &self.path))
+    }
+
+    /// After a write of new vectors, wait for the graph as long as the collection asks for; Ctrl-C ends
+    /// that. The write is done, so a collection that was closed meanwhile is no error.
+    pub(super) fn keep_pace(&self, py: Python<'_>, new: usize) -> PyResult<()> {
+        let pause = || self.collection.read().as_ref().map_or(Duration::ZERO, |collection| collection.pause(new));
+        let until = Instant::now() + detached(py, pause)?;
+        loop {
+            let left = until.saturating_duration_since(Instant::now()).min(WAITED);
+            let wait = || self.collection.read().as_ref().is_some_and(|collection| collection.wait_for_graph(left));
+            if left.is_zero() || !detached(py, wait)? {
+                return Ok(());
+            }
+            py.check_signals()?;
+        }
     }
 
     /// Run a query that may take long and that Ctrl-C can stop.

@@ -148,18 +148,24 @@ impl CollectionCore {
 
     fn upsert(&self, py: Python<'_>, batch: Batch<'_>, if_sequence: Option<Many<u64>>) -> PyResult<usize> {
         let batch = Batched::read(batch, &self.handle)?;
-        self.handle.write(py, move |collection| {
+        let new = batch.vectors();
+        let upserted = self.handle.write(py, move |collection| {
             let (records, vectors, conditions) = batch.into_records(if_sequence);
             collection.upsert_if(records, vectors, conditions)
-        })
+        })?;
+        self.handle.keep_pace(py, new)?;
+        Ok(upserted)
     }
 
     fn update(&self, py: Python<'_>, batch: Batch<'_>, if_sequence: Option<Many<u64>>) -> PyResult<usize> {
         let batch = Batched::read(batch, &self.handle)?;
-        self.handle.write(py, move |collection| {
+        let new = batch.vectors();
+        let updated = self.handle.write(py, move |collection| {
             let (records, vectors, conditions) = batch.into_records(if_sequence);
             collection.update(&records, &vectors, &conditions)
-        })
+        })?;
+        self.handle.keep_pace(py, new)?;
+        Ok(updated)
     }
 
     fn set_metadata(

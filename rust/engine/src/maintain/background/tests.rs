@@ -13,13 +13,15 @@ use crate::collection::{Access, Collection};
 use crate::config::{Config, OpenOptions};
 use crate::errors::WriteError;
 use crate::maintain::checkpoint::checkpoint;
-use crate::maintain::upkeep::{apply, merge_text, move_growing, move_sealed, rebuild, seal, take_out_dead};
-use crate::open::Running;
+use crate::maintain::upkeep::{MOVED, apply, merge_text, move_growing, move_sealed, rebuild, seal, take_out_dead};
+use crate::open::{LINKED_AT_CLOSE, Running};
 use crate::search::request::Search;
 use crate::state::vectors::Vectors;
 use crate::state::writer::Writer;
 use crate::trouble::Part;
 use crate::write::upsert::NewRecord;
+
+mod behind;
 
 /// Records per batch; each has a vector on a circle and a unique text.
 const BATCH: usize = 40;

@@ -1,0 +1,101 @@
+//! Keeping writers from getting far ahead of the graph.
+//!
+//! ```text
+//! vectors outside the graph   0        half of the most        the most
+//! an upsert waits             not      longer and longer       as long as linking its vectors takes
+//! ```
+//!
+//! Searches compare these vectors one by one, and closing leaves them to the next opening. So the most
+//! is [`MOST`], or as many as a search can read in [`READ`] bytes: two or three milliseconds.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::state::vectors::Vectors;
+
+/// The most vectors outside the graph that writers may let gather without paying for it.
+const MOST: usize = 30_000;
+
+/// Bytes of them that a search may read.
+const READ: usize = 24 << 20;
+
+/// How fast vectors get into the graph, and who waits for that.
+#[derive(Default)]
+pub(crate) struct Pace {
+    /// Nanoseconds in which the background linked each vector of its last move; 0 before the first.
+    each: AtomicU64,
+    /// Upserts that wait.
+    waiting: AtomicUsize,
+    moves: Mutex<()>,
+    moved: Condvar,
+}
+
+impl Pace {
+    /// Note that vectors were moved into the graph.
+    pub(crate) fn moved(&self, vectors: usize, took: Duration) {
+        if vectors > 0 {
+            self.each.store(took.as_nanos() as u64 / vectors as u64, Ordering::Relaxed);
+        }
+        let _moves = self.moves.lock();
+        self.moved.notify_all();
+    }
+
+    /// Return how long an upsert of `new` vectors should wait.
+    pub(crate) fn pause(&self, new: usize, vectors: &Vectors) -> Duration {
+        self.pause_at(new, vectors.fresh(), most(vectors))
+    }
+
+    /// The same if `behind` are outside the graph, of at most `most`.
+    fn pause_at(&self, new: usize, behind: usize, most: usize) -> Duration {
+        let half = most / 2;
+        if behind <= half {
+            return Duration::ZERO;
+        }
+        let share = (behind - half) as f64 / (most - half).max(1) as f64;
+        let linking = self.each.load(Ordering::Relaxed) as f64 * new as f64;
+        // Several writers share the pace.
+        let writers = self.waiting.load(Ordering::Relaxed) + 1;
+        Duration::from_nanos((linking * share.min(1.0) * writers as f64) as u64)
+    }
+
+    /// Wait until `vectors` returns some that are not behind, at most this long. Return whether they
+    /// still are.
+    pub(crate) fn wait(&self, at_most: Duration, vectors: impl Fn() -> Option<Vectors>) -> bool {
+        let is_behind = || vectors().is_some_and(|vectors| vectors.fresh() > most(&vectors) / 2);
+        let mut moves = self.moves.lock();
+        if !is_behind() {
+            return false;
+        }
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.moved.wait_for(&mut moves, at_most);
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        is_behind()
+    }
+}
+
+/// Return the most vectors outside the graph.
+fn most(vectors: &Vectors) -> usize {
+    MOST.min(READ / vectors.scanned_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_grows_from_half_of_the_most_on() {
+        let pace = Pace::default();
+        let pause = |behind| pace.pause_at(1000, behind, 40_000);
+        assert_eq!(pause(1_000_000), Duration::ZERO, "before anything was linked");
+        pace.moved(10_000, Duration::from_secs(1));
+        assert_eq!(pause(20_000), Duration::ZERO);
+        assert_eq!(pause(30_000), Duration::from_millis(50));
+        assert_eq!(pause(40_000), Duration::from_millis(100));
+        assert_eq!(pause(1_000_000), Duration::from_millis(100));
+        pace.moved(0, Duration::from_secs(1));
+        pace.waiting.store(1, Ordering::Relaxed);
+        assert_eq!(pause(40_000), Duration::from_millis(200), "shared by two");
+    }
+}
