@@ -82,6 +82,7 @@ def count(text: str) -> int:
 
 def rows(many: Many, directory: Path) -> Iterable[Figure]:
     """Yield the figures of one run."""
+    yield from several(directory, many.queries.shape[1])
     path = directory / "million"
     with tiercel.open(path, dim=many.queries.shape[1]) as collection:
         yield from ingest(collection, many)
@@ -91,7 +92,6 @@ def rows(many: Many, directory: Path) -> Iterable[Figure]:
         yield from ordered(collection, many)
         yield from updated(collection, many)
     yield from closed(path, many)
-    yield from several(directory, many.queries.shape[1])
 
 
 def ingest(collection: Collection, many: Many) -> Iterable[Figure]:

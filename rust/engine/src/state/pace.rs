@@ -21,10 +21,13 @@ const MOST: usize = 30_000;
 /// Bytes of them that a search may read.
 const READ: usize = 24 << 20;
 
+/// The last move counts as one in this many.
+const PAST: u64 = 4;
+
 /// How fast vectors get into the graph, and who waits for that.
 #[derive(Default)]
 pub(crate) struct Pace {
-    /// Nanoseconds in which the background linked each vector of its last move; 0 before the first.
+    /// Nanoseconds in which the background links a vector, mostly by its last moves; 0 before the first.
     each: AtomicU64,
     /// Upserts that wait.
     waiting: AtomicUsize,
@@ -36,7 +39,10 @@ impl Pace {
     /// Note that vectors were moved into the graph.
     pub(crate) fn moved(&self, vectors: usize, took: Duration) {
         if vectors > 0 {
-            self.each.store(took.as_nanos() as u64 / vectors as u64, Ordering::Relaxed);
+            let (each, before) = (took.as_nanos() as u64 / vectors as u64, self.each.load(Ordering::Relaxed));
+            // A move that surveys the graph takes far longer than others.
+            let each = if before == 0 { each } else { before - before / PAST + each / PAST };
+            self.each.store(each, Ordering::Relaxed);
         }
         let _moves = self.moves.lock();
         self.moved.notify_all();
@@ -95,7 +101,11 @@ mod tests {
         assert_eq!(pause(40_000), Duration::from_millis(100));
         assert_eq!(pause(1_000_000), Duration::from_millis(100));
         pace.moved(0, Duration::from_secs(1));
+        pace.moved(10_000, Duration::from_secs(5));
+        assert_eq!(pause(40_000), Duration::from_millis(200), "one slow move of four");
+        pace.moved(10_000, Duration::ZERO);
+        assert_eq!(pause(40_000), Duration::from_millis(150));
         pace.waiting.store(1, Ordering::Relaxed);
-        assert_eq!(pause(40_000), Duration::from_millis(200), "shared by two");
+        assert_eq!(pause(40_000), Duration::from_millis(300), "shared by two");
     }
 }
