@@ -171,6 +171,11 @@ impl Pool {
         removed.is_some()
     }
 
+    #[cfg(test)]
+    pub(crate) fn has(&self, id: TaskId) -> bool {
+        self.state.lock().tasks.contains_key(&id)
+    }
+
     /// Run tasks until there are none.
     fn serve(&self, lane: Lane) {
         let mut state = self.state.lock();

@@ -18,6 +18,7 @@ use crate::maintain::upkeep::merge_text;
 use crate::maintain::upkeep::move_growing;
 use crate::maintain::upkeep::take_out_dead;
 use crate::pool::{Lane, TaskId};
+use crate::state::checkpoint::Maintenance;
 use crate::state::signal::PAUSE;
 use crate::state::snapshot::Snapshot;
 use crate::state::vectors::Vectors;
@@ -116,7 +117,9 @@ impl Rounds {
         self.sequence = now;
         self.backoff = self.backoff.saturating_sub(1);
         let is_idle = self.idle >= IDLE;
-        let tidied = || match tidy(writer, is_idle) {
+        // A caller compacts, perhaps for minutes, in which other collections need this thread.
+        let Some(mut maintenance) = writer.maintenance.try_lock() else { return Some(PAUSE) };
+        let tidied = || match tidy(writer, &mut maintenance, is_idle) {
             // Not for want of anything.
             Err(_) if writer.stopping.load(Ordering::Relaxed) => Ok(()),
             tidied => tidied,
@@ -132,8 +135,7 @@ impl Rounds {
 
 /// Do what is due. After an error or a panic, the next attempt starts over: each step changes
 /// shared state in one statement, and detects what an earlier attempt has done.
-fn tidy(writer: &Writer, idle: bool) -> Result<(), WriteError> {
-    let mut maintenance = writer.maintenance.lock();
+fn tidy(writer: &Writer, maintenance: &mut Maintenance, idle: bool) -> Result<(), WriteError> {
     if writer.store.unapplied() >= UNAPPLIED {
         apply(writer)?;
     }
@@ -147,10 +149,10 @@ fn tidy(writer: &Writer, idle: bool) -> Result<(), WriteError> {
     }
     fill_up(writer)?;
     if renumber::is_due(&writer.snapshot()) {
-        renumber::renumber(writer, &mut maintenance, writer.storage())?;
+        renumber::renumber(writer, maintenance, writer.storage())?;
     }
     if maintenance.is_due(&writer.snapshot(), writer.store.log_bytes()) {
-        checkpoint(writer, &mut maintenance)?;
+        checkpoint(writer, maintenance)?;
     }
     Ok(())
 }

@@ -325,7 +325,11 @@ fn rows_do_not_run_out() {
     }
     assert!(most() >= 1 << 14);
     let writer = writer(&collection);
-    assert!(writer.core.troubles.attempt(Part::Upkeep, || tidy(writer, true)), "{:?}", collection.troubles().last());
+    assert!(
+        writer.core.troubles.attempt(Part::Upkeep, || tidy(writer, &mut writer.maintenance.lock(), true)),
+        "{:?}",
+        collection.troubles().last()
+    );
     assert_eq!((most(), collection.len()), (BATCH as u32, BATCH as u64));
     drop(collection);
     let collection = open(&vfs);

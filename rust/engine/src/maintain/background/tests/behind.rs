@@ -28,6 +28,21 @@ fn what_was_moved_is_dropped_before_the_next_move() {
 }
 
 #[test]
+fn a_move_that_is_stopped_has_moved_nothing_and_can_be_repeated() {
+    let vfs = SimVfs::new();
+    let collection = quiet(&vfs);
+    upsert(&collection, 0..BATCH);
+    writer(&collection).stopping.store(true, Ordering::Relaxed);
+    assert!(!attempt(&collection, |writer| move_growing(writer).map(drop)));
+    assert_eq!(fresh(&collection.core.snapshot()), BATCH);
+    writer(&collection).stopping.store(false, Ordering::Relaxed);
+    assert!(attempt(&collection, |writer| move_growing(writer).map(drop)));
+    let snapshot = collection.core.snapshot();
+    let vectors = snapshot.vectors.as_ref().unwrap();
+    assert_eq!((vectors.fresh(), vectors.main.len()), (0, BATCH));
+}
+
+#[test]
 fn closing_leaves_what_is_far_behind_to_the_next_opening() {
     let vfs = SimVfs::new();
     let collection = open(&vfs);
@@ -39,7 +54,7 @@ fn closing_leaves_what_is_far_behind_to_the_next_opening() {
         upsert(&collection, first..first + 1024);
     }
     let closing = std::thread::spawn(move || collection.close());
-    while !shared.stopping.load(Ordering::Relaxed) {
+    while shared.signal.pool.has(shared.signal.upkeep) {
         std::thread::yield_now();
     }
     drop(maintenance);
