@@ -83,7 +83,8 @@ def open(  # noqa: A001
         vectors that become zero.
     durability
         What a write waits for. "always": it is on disk, safe from power loss. "interval": the
-        system has it, safe from a crash of the process, and it reaches the disk within 100 ms.
+        system has it, safe from a crash of the process, and it reaches the disk within 100 ms and the
+        time of the syncs before it; collections of one process sync two at a time.
         "none": as "interval", but the system decides when it reaches the disk. No mode ever leaves
         part of a batch.
     mode

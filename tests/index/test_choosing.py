@@ -74,6 +74,22 @@ def test_a_budget_leaves_a_rerank_that_was_asked_for() -> None:
         assert (index.raw, index.rerank) == ("disk", rerank)
 
 
+def test_a_budget_never_leaves_searches_to_compare_full_vectors_on_disk() -> None:
+    # Far from the origin, no codes rank well under cosine.
+    far = (np.random.default_rng(0).normal(size=(12_000, DIM)) + 500).astype(np.float32)
+    index = tiercel.Index(DIM, memory=1_200_000)
+    index.add(far[:3000])
+    assert (index.raw, index.stats()["storage"]) == ("memory", "raw")
+    index.add(far[3000:4900])
+    assert (index.raw, index.stats()["storage"]) == ("disk", "sq8")
+    index = tiercel.Index(DIM, kind="flat", memory=400_000)
+    index.add(far[:1100])
+    assert (index.raw, index.stats()["storage"]) == ("memory", "raw")
+    with pytest.raises(tiercel.InvalidInputError, match=r"^memory: expected at least 1\.10 MB for 12000 vectors"):
+        index.add(far[1100:])
+    assert (len(index), index.raw) == (1100, "memory")
+
+
 def test_a_budget_makes_no_copy_that_half_precision_cannot_hold() -> None:
     large = VECTORS * 1e6
     index = tiercel.Index(DIM, metric="l2", memory=300 * len(VECTORS))

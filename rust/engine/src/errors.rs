@@ -299,7 +299,11 @@ impl From<RawError> for QueryError {
 impl From<AddError> for WriteError {
     /// Only for vectors that were checked: they could not be added, and are not searchable.
     fn from(error: AddError) -> Self {
-        if let AddError::Raw(error) = error { Self::Query(error.into()) } else { Self::Unsearchable(error.to_string()) }
+        match error {
+            AddError::Raw(error) => Self::Query(error.into()),
+            AddError::Interrupted => Self::Query(QueryError::Interrupted),
+            error => Self::Unsearchable(error.to_string()),
+        }
     }
 }
 

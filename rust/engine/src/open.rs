@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tiercel_container::{OsVfs, Vfs};
 use tiercel_store::{Durability, OpenError as StoreError, Options, Prepared, Store};
@@ -18,12 +19,12 @@ use crate::state::load::config_of;
 use crate::state::load::read;
 use crate::state::placement::{Placement, check_raw};
 use crate::state::snapshot::Snapshot;
-use crate::state::vectors::{SEGMENT, Vectors};
+use crate::state::vectors::Vectors;
 use crate::state::writer::Writer;
 use crate::trouble::Part;
 
-/// Vectors outside the graph that closing links for a checkpoint: those of a second or two.
-pub(crate) const LINKED_AT_CLOSE: usize = 2 * SEGMENT;
+/// How long closing may take to link vectors for a checkpoint.
+const LINKED_AT_CLOSE: Duration = Duration::from_secs(1);
 
 /// Options for one session with a collection; none of them is stored.
 #[derive(Clone, Copy, Debug)]
@@ -83,8 +84,8 @@ impl Collection {
         Ok(Self { core, access: Access::Write(writer, background) })
     }
 
-    /// Finish pending work that takes a second or two, write a checkpoint if it pays, and make everything
-    /// durable. Vectors that are far behind the graph are left to the next opening. Dropping a
+    /// Finish pending work, write a checkpoint if it pays, and make everything durable. Vectors that would
+    /// take more than a second to link are left to the next opening, and so is the checkpoint. Dropping a
     /// collection does the same and adds failures to its [`Self::troubles`].
     pub fn close(mut self) -> Result<(), WriteError> {
         self.finish()
@@ -99,7 +100,7 @@ impl Collection {
         let mut tidied = Ok(());
         let snapshot = writer.snapshot();
         let behind = snapshot.vectors.as_ref().map_or(0, Vectors::fresh);
-        if behind <= LINKED_AT_CLOSE && maintenance.is_due_at_close(&snapshot) {
+        if writer.pace.linking(behind) <= LINKED_AT_CLOSE && maintenance.is_due_at_close(&snapshot) {
             // Most of the database was vectors, which are now in the checkpoint.
             tidied = checkpoint(writer, &mut maintenance).and_then(|()| Ok(writer.store.compact()?));
         }

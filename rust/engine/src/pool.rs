@@ -30,8 +30,7 @@ impl Lane {
     /// Return the most threads for this kind.
     const fn most(self) -> usize {
         match self {
-            Self::Upkeep => 3,
-            Self::Sync => 1,
+            Self::Upkeep | Self::Sync => 2,
         }
     }
 }
@@ -136,11 +135,15 @@ impl Pool {
         state.tasks.insert(id, Task { lane, run: Arc::new(run), due: None, is_running: false });
         if *state.threads(lane) < state.count(lane).min(lane.most()) {
             let spawned = thread::Builder::new().name("tiercel".into()).spawn(move || self.serve(lane));
-            if let Err(error) = spawned {
-                state.tasks.remove(&id);
-                return Err(error.to_string());
+            match spawned {
+                Ok(_) => *state.threads(lane) += 1,
+                // Those that there are serve this task, too.
+                Err(_) if *state.threads(lane) > 0 => {}
+                Err(error) => {
+                    state.tasks.remove(&id);
+                    return Err(error.to_string());
+                }
             }
-            *state.threads(lane) += 1;
         }
         Ok(())
     }

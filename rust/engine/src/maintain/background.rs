@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tiercel_store::Durability;
 
-use crate::errors::WriteError;
+use crate::errors::{QueryError, WriteError};
 use crate::maintain::checkpoint::checkpoint;
 use crate::maintain::renumber;
 use crate::maintain::upkeep::apply;
@@ -120,8 +120,8 @@ impl Rounds {
         // A caller compacts, perhaps for minutes, in which other collections need this thread.
         let Some(mut maintenance) = writer.maintenance.try_lock() else { return Some(PAUSE) };
         let tidied = || match tidy(writer, &mut maintenance, is_idle) {
-            // Not for want of anything.
-            Err(_) if writer.stopping.load(Ordering::Relaxed) => Ok(()),
+            // Closing does not wait for the graph.
+            Err(WriteError::Query(QueryError::Interrupted)) => Ok(()),
             tidied => tidied,
         };
         if self.backoff == 0 && !writer.core.troubles.attempt(Part::Upkeep, tidied) {

@@ -1,8 +1,9 @@
 //! Keeping writers from getting far ahead of the graph.
 //!
 //! ```text
-//! vectors outside the graph   0        half of the most        the most
-//! an upsert waits             not      longer and longer       as long as linking its vectors takes
+//! vectors outside the graph   0      half of the most      the most                    more
+//! an upsert waits             not    longer and longer     as long as linking its      longer still
+//!                                                          vectors takes
 //! ```
 //!
 //! Searches compare these vectors one by one, and closing leaves them to the next opening. So the most
@@ -20,6 +21,13 @@ const MOST: usize = 30_000;
 
 /// Bytes of them that a search may read.
 const READ: usize = 24 << 20;
+
+/// How many times as long as linking its vectors takes an upsert waits at most: beyond the most, as when
+/// a compaction keeps the background from the graph, writes slow down more and more.
+const LONGEST: f64 = 10.0;
+
+/// Nanoseconds that linking a vector takes, until a move has told.
+const GUESSED: u64 = 50_000;
 
 /// The last move counts as one in this many.
 const PAST: u64 = 4;
@@ -48,6 +56,12 @@ impl Pace {
         self.moved.notify_all();
     }
 
+    /// Return how long linking so many vectors takes.
+    pub(crate) fn linking(&self, vectors: usize) -> Duration {
+        let each = self.each.load(Ordering::Relaxed);
+        Duration::from_nanos(if each == 0 { GUESSED } else { each } * vectors as u64)
+    }
+
     /// Return how long an upsert of `new` vectors should wait.
     pub(crate) fn pause(&self, new: usize, vectors: &Vectors) -> Duration {
         self.pause_at(new, vectors.fresh(), most(vectors))
@@ -60,10 +74,10 @@ impl Pace {
             return Duration::ZERO;
         }
         let share = (behind - half) as f64 / (most - half).max(1) as f64;
-        let linking = self.each.load(Ordering::Relaxed) as f64 * new as f64;
+        let linking = self.linking(new).as_nanos() as f64;
         // Several writers share the pace.
         let writers = self.waiting.load(Ordering::Relaxed) + 1;
-        Duration::from_nanos((linking * share.min(1.0) * writers as f64) as u64)
+        Duration::from_nanos((linking * share.min(LONGEST) * writers as f64) as u64)
     }
 
     /// Wait until `vectors` returns some that are not behind, at most this long. Return whether they
@@ -94,12 +108,13 @@ mod tests {
     fn a_pause_grows_from_half_of_the_most_on() {
         let pace = Pace::default();
         let pause = |behind| pace.pause_at(1000, behind, 40_000);
-        assert_eq!(pause(1_000_000), Duration::ZERO, "before anything was linked");
+        assert_eq!(pause(40_000), Duration::from_millis(50), "before anything was linked");
         pace.moved(10_000, Duration::from_secs(1));
         assert_eq!(pause(20_000), Duration::ZERO);
         assert_eq!(pause(30_000), Duration::from_millis(50));
         assert_eq!(pause(40_000), Duration::from_millis(100));
-        assert_eq!(pause(1_000_000), Duration::from_millis(100));
+        assert_eq!(pause(60_000), Duration::from_millis(200));
+        assert_eq!(pause(1_000_000), Duration::from_secs(1));
         pace.moved(0, Duration::from_secs(1));
         pace.moved(10_000, Duration::from_secs(5));
         assert_eq!(pause(40_000), Duration::from_millis(200), "one slow move of four");

@@ -103,6 +103,11 @@ impl Linker<'_> {
         bytes(raw, halves, width(&self.state.coding), self.options, self.state.slots()) > budget
     }
 
+    /// Whether searches compare full vectors that were moved to disk.
+    pub(crate) fn compares_full_on_disk(&self) -> bool {
+        self.state.rows.are_on_disk() && matches!(self.state.coding, Coding::Raw)
+    }
+
     /// Move full vectors to disk before `new` more would exceed the budget in memory.
     pub(crate) fn make_room(&mut self, new: usize) -> Result<(), BuildError> {
         let Some(budget) = self.options.memory else { return Ok(()) };
@@ -136,7 +141,8 @@ impl Linker<'_> {
             }
         }
         // Without codes, vectors may take less than with any.
-        if !matches!(self.state.coding, Coding::Untrained) && !self.is_over_budget() {
+        let is_fitted = !matches!(self.state.coding, Coding::Untrained) && !self.compares_full_on_disk();
+        if is_fitted && !self.is_over_budget() {
             return Ok(self.state.coding.clone());
         }
         let [.., least] = CHOICES;

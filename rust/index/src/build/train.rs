@@ -51,7 +51,8 @@ impl Linker<'_> {
         }
         let slots = self.state.slots();
         let doubled = slots >= 2 * self.state.trained;
-        if slots > FEW && (doubled || self.is_over_budget() || self.has_drifted()) { self.fit() } else { Ok(()) }
+        let is_due = doubled || self.is_over_budget() || self.compares_full_on_disk() || self.has_drifted();
+        if slots > FEW && is_due { self.fit() } else { Ok(()) }
     }
 
     /// Whether the codec makes far larger errors on the newest vectors than on those it was fitted

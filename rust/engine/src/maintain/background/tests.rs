@@ -14,7 +14,7 @@ use crate::config::{Config, OpenOptions};
 use crate::errors::WriteError;
 use crate::maintain::checkpoint::checkpoint;
 use crate::maintain::upkeep::{MOVED, apply, merge_text, move_growing, move_sealed, rebuild, seal, take_out_dead};
-use crate::open::{LINKED_AT_CLOSE, Running};
+use crate::open::Running;
 use crate::search::request::Search;
 use crate::state::vectors::Vectors;
 use crate::state::writer::Writer;

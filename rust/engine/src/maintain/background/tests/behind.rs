@@ -47,9 +47,10 @@ fn closing_leaves_what_is_far_behind_to_the_next_opening() {
     let vfs = SimVfs::new();
     let collection = open(&vfs);
     let (shared, troubles) = (Arc::clone(writer(&collection)), collection.troubles());
-    // Until the collection is being closed, the background does nothing.
+    // Until the collection is being closed, the background does nothing. These would take it more than a
+    // second, as far as it knows.
     let maintenance = shared.maintenance.lock();
-    let count = LINKED_AT_CLOSE + 1024;
+    let count = 21 * 1024;
     for first in (0..count).step_by(1024) {
         upsert(&collection, first..first + 1024);
     }
