@@ -205,6 +205,8 @@ impl Pool {
             let next = rest.map(|rest| Instant::now() + rest);
             // It may have been woken meanwhile.
             task.due = [task.due, next].into_iter().flatten().min();
+            // This thread may take another task first, and the others may wait for nothing.
+            self.changed(task.lane).notify_one();
         }
         self.ran.notify_all();
     }
@@ -264,6 +266,31 @@ mod tests {
         while pool.state.lock().upkeep > 0 {
             thread::yield_now();
         }
+    }
+
+    #[test]
+    fn a_task_that_rests_does_not_wait_for_the_thread_that_ran_it() {
+        let pool = pool();
+        let (ran, stuck) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(true)));
+        let [short, long] = [Pool::new_id(), Pool::new_id()];
+        let counted = Arc::clone(&ran);
+        let again = move || (counted.fetch_add(1, Ordering::SeqCst) < 100).then_some(Duration::from_millis(1));
+        let waits = Arc::clone(&stuck);
+        let until_told = move || {
+            while waits.load(Ordering::SeqCst) {
+                thread::yield_now();
+            }
+            None
+        };
+        pool.add(short, Lane::Upkeep, again).unwrap();
+        pool.add(long, Lane::Upkeep, until_told).unwrap();
+        pool.wake(short, Duration::ZERO);
+        pool.wake(long, Duration::from_millis(3));
+        while ran.load(Ordering::SeqCst) < 100 {
+            thread::yield_now();
+        }
+        stuck.store(false, Ordering::SeqCst);
+        assert!(pool.remove(short) && pool.remove(long));
     }
 
     #[test]
