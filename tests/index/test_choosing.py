@@ -105,7 +105,7 @@ def test_a_budget_makes_no_copy_that_half_precision_cannot_hold() -> None:
     found = index.search(large[0], 1)
     assert (found.ids.tolist(), found.distances.tolist()) == ([5000], [0.0])
     assert recall(index) > 0.95
-    # A budget makes the copy anew if they are gone.
+    # Once all vectors are deleted, the budget makes a copy again.
     index.clear()
     assert index.rerank == "full"
     index.add(VECTORS)

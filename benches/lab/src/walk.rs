@@ -33,7 +33,7 @@ pub enum Form {
     Halves,
     /// Descend through plain arrays, and start from this many of the nodes that the last level saw.
     Descent(usize),
-    /// Start from the best few (the second) of so many medoids.
+    /// Start from the best medoids: how many medoids there are, and how many of them to start from.
     Entries(usize, usize),
     /// The same beside a descent.
     Beside(usize, usize),

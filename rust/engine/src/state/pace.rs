@@ -56,7 +56,7 @@ impl Pace {
         self.moved.notify_all();
     }
 
-    /// Return how long linking so many vectors takes.
+    /// Return how long it takes to link this many vectors.
     pub(crate) fn linking(&self, vectors: usize) -> Duration {
         let each = self.each.load(Ordering::Relaxed);
         Duration::from_nanos(if each == 0 { GUESSED } else { each } * vectors as u64)

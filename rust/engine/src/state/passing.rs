@@ -25,7 +25,7 @@ struct Picked {
     changed: RoaringBitmap,
 }
 
-/// Vectors are chosen anew if more than one row in this many has changed.
+/// Choose the vectors of a filter from scratch if more than one row in this many has changed.
 const CHANGED: u64 = 8;
 
 impl Passing {
