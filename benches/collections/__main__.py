@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import many
 import million
 import report
 import stores
@@ -120,16 +121,16 @@ def measure(args: argparse.Namespace) -> None:
 
 
 def measure_many(args: argparse.Namespace) -> None:
-    many = million.Many.load(args.data, args.count, args.queries)
+    vectors = million.Many.load(args.data, args.count, args.queries)
     with tempfile.TemporaryDirectory(prefix="tiercel-bench-", dir=args.directory) as name:
-        figures = list(million.rows(many, Path(name)))
-    print(f"{len(many):,} records of {many.queries.shape[1]} values\n")
+        figures = list(many.rows(vectors, Path(name)))
+    print(f"{len(vectors):,} records of {vectors.queries.shape[1]} values\n")
     print("\n".join(report.table(HEADINGS, [figure.cells() for figure in figures])))
     if args.json is not None:
         run = {
             "kind": "million",
             "machine": machine(["numpy", "tiercel"]),
-            "records": len(many),
+            "records": len(vectors),
             "rows": as_rows(figures),
         }
         args.json.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")

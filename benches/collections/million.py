@@ -1,4 +1,4 @@
-"""A collection of many vectors, with a tenant and numbers each: does cost follow the change?"""
+"""A collection of many vectors, with a tenant and numbers each: the cost of writes and searches."""
 
 import argparse
 import itertools
@@ -78,20 +78,6 @@ def count(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"expected a positive int, got {text}")
     return int(text)
-
-
-def rows(many: Many, directory: Path) -> Iterable[Figure]:
-    """Yield the figures of one run."""
-    yield from several(directory, many.queries.shape[1])
-    path = directory / "million"
-    with tiercel.open(path, dim=many.queries.shape[1]) as collection:
-        yield from ingest(collection, many)
-    yield Figure("open after a clean close", seconds_of(lambda: tiercel.open(path).close()), "{:.2f} s", "0.3")
-    with tiercel.open(path) as collection:
-        yield from filtered(collection, many)
-        yield from ordered(collection, many)
-        yield from updated(collection, many)
-    yield from closed(path, many)
 
 
 def ingest(collection: Collection, many: Many) -> Iterable[Figure]:

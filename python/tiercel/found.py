@@ -186,10 +186,10 @@ class Found(Sequence[Match]):
         "vectors" is the cost of the search by vector, or None: graph "nodes" visited; "distances"
         computed, from codes if there are any and the search is not exact; distances "rescored" in full
         precision; "bytes" read for all that; "seconds" by stage; and "gap", how much farther the
-        last candidate kept was than the last result of the same list (the main index or a growing
+        last candidate kept was than the last result of the same list (a graph or a growing
         segment), the least of all lists. A small gap means that a wider search may find something
         nearer; None means that nothing could be missed. "fresh" has the "distances" and "seconds" of
-        these that went to vectors outside the main index, which the background has not moved there
+        these that went to vectors outside the graphs, which the background has not moved there
         yet. Searches of `Expand(neighbours=…)` are not counted.
         """
         return self._plan

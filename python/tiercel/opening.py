@@ -68,15 +68,15 @@ def open(  # noqa: A001
     storage
         Codes that searches by vector compare, by the names of `tiercel.Index`: "auto" (default),
         "sq4", "sq8", "rabitq1" to "rabitq4", "f16", "bf16", "raw", or a name with parts such as
-        "pq48x8". They take effect in the main index, beyond 1,024 vectors. The collection stores
+        "pq48x8". They take effect in graphs, beyond 1,024 vectors. The collection stores
         the name; later calls may omit it, and `Collection.compact` can change it.
     raw
         Where full vectors are until the collection is closed: in "memory", or on "disk", from where a
         search reads those of its candidates. The collection does not store it. With "disk", those of
-        the main index stay in the file of the last checkpoint, or, while they are newer, in an unnamed
+        graphs stay in the file of the last checkpoint, or, while they are newer, in an unnamed
         file beside it; searches compare codes, so `storage` cannot be "raw".
     rerank
-        What searches by vector compare the best candidates of the main index with once more until the
+        What searches by vector compare the best candidates of graphs with once more until the
         collection is closed: "full" vectors, a copy of them in "f16" (half precision) in memory, or
         "none", where distances are those of codes. The collection does not store it. With "f16",
         vectors that half precision cannot hold are refused: values beyond 65,504, and under "cosine"

@@ -77,7 +77,7 @@ def test_searches_compare_candidates_with_what_the_session_asked_for(tmp_path: P
             with tiercel.open(tmp_path / "c", mode=mode, raw=raw, rerank=rerank) as collection:
                 assert (collection.raw, collection.rerank) == (raw, rerank)
                 if mode == "rw":
-                    # Those that come in meanwhile, moved to the main index or not.
+                    # Those that come in meanwhile, moved to a graph or not.
                     collection.upsert(["new"], VECTORS[:1])
                     collection.compact()
                 halves = collection.stats()["memory"]["vectors"] - (4 * VECTORS[:1].nbytes if raw == "memory" else 0)

@@ -19,7 +19,7 @@ pub struct Config {
     pub dim: Option<usize>,
     /// The metric; its distance is smallest for the nearest vectors.
     pub metric: Metric,
-    /// The form of the vectors that searches of the main index compare.
+    /// The form of the vectors that searches of graphs compare.
     pub storage: Storage,
     /// How texts become terms.
     pub tokenizer: Tokenizer,
@@ -36,7 +36,7 @@ pub struct OpenOptions {
     pub dim: Option<usize>,
     /// The metric; its distance is smallest for the nearest vectors.
     pub metric: Option<Metric>,
-    /// The form of the vectors that searches of the main index compare.
+    /// The form of the vectors that searches of graphs compare.
     pub storage: Option<Storage>,
     /// How texts become terms.
     pub tokenizer: Option<Tokenizer>,
@@ -143,7 +143,7 @@ impl OpenOptions {
 }
 
 impl Config {
-    /// Return the options of the main index. A build with 128 candidates takes four fifths of the
+    /// Return the options of graphs. A build with 128 candidates takes four fifths of the
     /// time of one with 200, and a walk to the same recall takes a twentieth longer.
     pub(crate) fn options(&self, dim: usize) -> Options {
         let Self { metric, storage, .. } = *self;

@@ -6,16 +6,18 @@ use crate::collection::Collection;
 use crate::config::check_storage;
 use crate::errors::WriteError;
 use crate::maintain::checkpoint::checkpoint;
+use crate::maintain::rebuild::{fill_up, rebuild};
 use crate::maintain::renumber::{is_sparse, renumber};
-use crate::maintain::upkeep::{apply, fill_up, merge_text, move_growing, rebuild, take_out_dead};
+use crate::maintain::upkeep::{apply, merge_graphs, merge_text, move_growing, take_out_dead};
 
 impl Collection {
-    /// Do all background work now: move all vectors into the graph, merge all texts, take out dead
+    /// Do all background work now: move all vectors into graphs, merge all texts, take out dead
     /// rows.
     pub fn wait_idle(&self) -> Result<(), WriteError> {
         let writer = self.writer()?;
         let _maintenance = writer.maintenance.lock();
         move_growing(writer)?;
+        while merge_graphs(writer)? {}
         merge_text(writer)?;
         take_out_dead(writer)?;
         fill_up(writer)
@@ -27,7 +29,7 @@ impl Collection {
         self.compact_to(None)
     }
 
-    /// Do the same, and give the main index another storage. The checkpoint has the index and the
+    /// Do the same, and give the graphs another storage. The checkpoint has the index and the
     /// configuration; after a crash before it is published, both are as they were.
     pub fn change_storage(&self, storage: Storage) -> Result<(), WriteError> {
         self.compact_to(Some(storage))

@@ -33,6 +33,15 @@ pub struct Running {
     pub durability: Durability,
     /// Threads for background work.
     pub threads: usize,
+    /// Vectors at which a graph is full, so that another is started.
+    pub graph: usize,
+}
+
+impl Running {
+    /// Use one thread for background work, and graphs of 262,144 vectors.
+    pub const fn new(durability: Durability) -> Self {
+        Self { durability, threads: 1, graph: 1 << 18 }
+    }
 }
 
 impl Collection {
@@ -63,7 +72,7 @@ impl Collection {
         };
         let placement = Arc::new(Placement::new(wanted.raw, wanted.rerank, path));
         let (mut snapshot, maintenance) =
-            read(prepared.reader(), &|name| prepared.open_segment(name), &stored, &placement)?;
+            read(prepared.reader(), &|name| prepared.open_segment(name), &stored, &placement, &[])?;
         let config = wanted.extended(&snapshot.config)?;
         config.check()?;
         if config.schema != stored.schema {
@@ -79,7 +88,7 @@ impl Collection {
         snapshot.take_config(config).map_err(OpenError::Simd)?;
         let core = Arc::new(Core::new(snapshot));
         core.events.info(format!("opened to write with {live} records; {batches} batches came from the log"));
-        let writer = Arc::new(Writer::new(Arc::clone(&core), store, maintenance, running.threads));
+        let writer = Arc::new(Writer::new(Arc::clone(&core), store, maintenance, running.threads, running.graph));
         let background = Background::start(Arc::clone(&writer), running.durability).map_err(OpenError::Thread)?;
         Ok(Self { core, access: Access::Write(writer, background) })
     }

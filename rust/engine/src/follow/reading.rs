@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::errors::OpenError;
 use crate::follow::steady::steady;
 use crate::state::apply::{Fresh, Packed, apply, changed, merge_few};
-use crate::state::checkpoint::last_checkpoint;
+use crate::state::checkpoint::{Maintenance, Written, last_checkpoint};
 use crate::state::core::Core;
 use crate::state::load::{config_of, read};
 use crate::state::placement::Placement;
@@ -46,12 +46,14 @@ struct State {
     buried: Vec<(u64, u64)>,
     /// Rows below this were read from the files of a checkpoint.
     from_files: u32,
+    /// The graphs of these files.
+    graphs: Vec<Written>,
 }
 
 impl Reading {
     /// Read the committed state.
     pub(crate) fn begin(view: View, placement: Arc<Placement>) -> Result<(Self, Snapshot), OpenError> {
-        let (state, snapshot) = State::begin(&view, &placement)?;
+        let (state, snapshot) = State::begin(&view, &placement, None)?;
         Ok((Self { view, placement, opened_by: process::id(), state: Mutex::new(state) }, snapshot))
     }
 
@@ -59,13 +61,13 @@ impl Reading {
     /// changed.
     pub(crate) fn go_on(&self, core: &Core) -> Result<bool, OpenError> {
         let mut state = self.lock()?;
-        let changed = match state.follow(core) {
+        let (changed, known) = match state.follow(core) {
             Ok(Course::Along(changed)) => return Ok(changed),
-            Ok(Course::Load(changed)) => changed,
+            Ok(Course::Load(changed)) => (changed, Some(&*state)),
             // Something is damaged, or the committed state does not follow from the one shown.
-            Ok(Course::Lost) | Err(_) => true,
+            Ok(Course::Lost) | Err(_) => (true, None),
         };
-        let (next, snapshot) = State::begin(&self.view, &self.placement)?;
+        let (next, snapshot) = State::begin(&self.view, &self.placement, known)?;
         if !core.snapshot().config.can_become(&snapshot.config) || !next.follower.is_of_same_store(&state.follower) {
             return Err(OpenError::Replaced);
         }
@@ -89,20 +91,32 @@ impl Reading {
 enum Course {
     /// It was applied to the snapshot.
     Along(bool),
-    /// Load the newest checkpoint, which has much of it.
+    /// Load the newest checkpoint, which has much of it, but for graphs that are in memory.
     Load(bool),
     /// Load everything.
     Lost,
 }
 
 impl State {
-    fn begin(view: &View, placement: &Arc<Placement>) -> Result<(Self, Snapshot), OpenError> {
+    /// Read the committed state. Take from an earlier state of the same rows the graphs that are still
+    /// in it.
+    fn begin(view: &View, placement: &Arc<Placement>, earlier: Option<&Self>) -> Result<(Self, Snapshot), OpenError> {
         steady(|| {
             let follower = view.follow()?;
             let reader = follower.reader().clone();
             let config = config_of(&reader)?;
-            let (snapshot, maintenance) = read(reader, &|name| view.open_segment(name), &config, placement)?;
-            Ok((Self { follower, buried: Vec::new(), from_files: maintenance.last.rows }, snapshot))
+            let earlier = earlier.filter(|earlier| {
+                earlier.follower.is_of_same_store(&follower)
+                    && earlier.follower.reader().numbering() == reader.numbering()
+            });
+            let known = earlier.map_or(&[][..], |earlier| &earlier.graphs);
+            let (snapshot, Maintenance { last, graphs, .. }) =
+                read(reader, &|name| view.open_segment(name), &config, placement, known)?;
+            let kept = graphs.iter().filter(|graph| known.iter().any(|known| known.name == graph.name));
+            let rows = kept.filter_map(Written::graph).flat_map(|graph| graph.ids());
+            // Searches in older snapshots may need them.
+            let dead = rows.filter(|row| !snapshot.lives(*row as u32)).map(|row| (row, snapshot.sequence));
+            Ok((Self { follower, buried: dead.collect(), from_files: last.rows, graphs }, snapshot))
         })
     }
 
@@ -216,3 +230,6 @@ impl Gathered {
         Ok((Applied { sequence: self.sequence, rows: self.rows }, self.fresh))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,9 +11,10 @@ use tiercel_store::Durability;
 
 use crate::errors::{QueryError, WriteError};
 use crate::maintain::checkpoint::checkpoint;
+use crate::maintain::rebuild::fill_up;
 use crate::maintain::renumber;
 use crate::maintain::upkeep::apply;
-use crate::maintain::upkeep::fill_up;
+use crate::maintain::upkeep::merge_graphs;
 use crate::maintain::upkeep::merge_text;
 use crate::maintain::upkeep::move_growing;
 use crate::maintain::upkeep::take_out_dead;
@@ -128,7 +129,8 @@ impl Rounds {
             self.backoff = BACKOFF;
         }
         // Dead rows are only taken out once no search needs them.
-        let is_done = is_idle && self.backoff == 0 && writer.buried.lock().is_empty();
+        let merges = writer.snapshot().vectors.as_ref().is_some_and(|vectors| vectors.merge(writer.most).is_some());
+        let is_done = is_idle && self.backoff == 0 && !merges && writer.buried.lock().is_empty();
         (!is_done).then_some(PAUSE)
     }
 }
@@ -143,6 +145,7 @@ fn tidy(writer: &Writer, maintenance: &mut Maintenance, idle: bool) -> Result<()
     if enough(fresh(&writer.snapshot())) {
         move_growing(writer)?;
     }
+    merge_graphs(writer)?;
     merge_text(writer)?;
     if enough(writer.buried.lock().len()) {
         take_out_dead(writer)?;

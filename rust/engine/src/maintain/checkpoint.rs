@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tiercel_index::Raw;
+use tiercel_index::{Index, Raw};
 use tiercel_store::Publication;
 use tiercel_text::{ANALYZER, Segment};
 
@@ -14,7 +14,9 @@ use crate::state::checkpoint::INDEX;
 use crate::state::checkpoint::META;
 use crate::state::checkpoint::Maintenance;
 use crate::state::checkpoint::TEXT;
+use crate::state::checkpoint::Written;
 use crate::state::load::CONFIG;
+use crate::state::snapshot::Snapshot;
 use crate::state::vectors::Vectors;
 use crate::state::writer::Writer;
 
@@ -24,15 +26,8 @@ pub(crate) fn checkpoint(writer: &Writer, maintenance: &mut Maintenance) -> Resu
     merge_text(writer)?;
     let sealed = move_growing(writer)?;
     let mut next = Checkpoint { rows: sealed.rows, analyzer: ANALYZER, ..Checkpoint::default() };
-    if let Some(vectors) = sealed.vectors.as_ref().filter(|vectors| !vectors.main.is_empty()) {
-        writer.faults.meet("write the index")?;
-        let name = maintenance.name("index");
-        let index = &vectors.main;
-        writer.store.write_segment(&name, &[(INDEX, index.file_len())], |file| {
-            file.section(INDEX, |out| index.write_to(out))
-        })?;
-        next.index = Some(name);
-    }
+    let graphs = write_graphs(writer, maintenance, &sealed)?;
+    next.graphs = graphs.iter().map(|(name, _)| name.clone()).collect();
     let mut texts = Vec::new();
     for segment in sealed.text.segments() {
         let is_there =
@@ -55,16 +50,39 @@ pub(crate) fn checkpoint(writer: &Writer, maintenance: &mut Maintenance) -> Resu
     publish(writer, &maintenance.last, &next, &sealed.config)?;
     writer.faults.meet("published")?;
     writer.core.events.info(format!("a checkpoint has everything up to batch {}", sealed.sequence));
-    let index = next.index.clone();
-    maintenance.published(next, texts);
-    match (index, &sealed.vectors) {
-        (Some(name), Some(vectors)) => settle(writer, &name, vectors),
-        _ => Ok(()),
+    let is_old = |(name, _): &&(String, Arc<Index>)| maintenance.last.graphs.contains(name);
+    let new: Vec<_> = graphs.iter().filter(|graph| !is_old(graph)).cloned().collect();
+    let written = graphs.iter().map(|(name, graph)| Written::new(name.clone(), graph)).collect();
+    maintenance.published(next, written, texts);
+    new.iter().try_for_each(|(name, graph)| settle(writer, name, graph))
+}
+
+/// Write the graphs that are not in files, and return all with the names of their files.
+fn write_graphs(
+    writer: &Writer,
+    maintenance: &mut Maintenance,
+    sealed: &Snapshot,
+) -> Result<Vec<(String, Arc<Index>)>, WriteError> {
+    let mut graphs = Vec::new();
+    for graph in sealed.vectors.iter().flat_map(Vectors::graphs).filter(|graph| !graph.is_empty()) {
+        let is_there = |file: &&Written| file.is(graph) && maintenance.last.graphs.contains(&file.name);
+        let name = if let Some(file) = maintenance.graphs.iter().find(is_there) {
+            file.name.clone()
+        } else {
+            writer.faults.meet("write a graph")?;
+            let name = maintenance.name("index");
+            writer.store.write_segment(&name, &[(INDEX, graph.file_len())], |file| {
+                file.section(INDEX, |out| graph.write_to(out))
+            })?;
+            name
+        };
+        graphs.push((name, Arc::clone(graph)));
     }
+    Ok(graphs)
 }
 
 /// Let full vectors on disk stay in the new file, so that the old one and the temporary one can go.
-fn settle(writer: &Writer, name: &str, vectors: &Vectors) -> Result<(), WriteError> {
+fn settle(writer: &Writer, name: &str, graph: &Index) -> Result<(), WriteError> {
     if writer.snapshot().placement.raw() != Raw::Disk {
         return Ok(());
     }
@@ -73,7 +91,7 @@ fn settle(writer: &Writer, name: &str, vectors: &Vectors) -> Result<(), WriteErr
     let place = segment.place(INDEX).map_err(QueryError::from)?;
     let Some(place) = writer.snapshot().placement.within(place) else { return Ok(()) };
     let input = segment.reader(INDEX).map_err(QueryError::from)?;
-    let settled = vectors.main.settle(input, segment.len(INDEX).unwrap_or(0), &place);
+    let settled = graph.settle(input, segment.len(INDEX).unwrap_or(0), &place);
     settled.map_err(|error| WriteError::Query(QueryError::Failed(format!("{name}: {error}"))))
 }
 

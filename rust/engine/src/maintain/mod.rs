@@ -2,5 +2,6 @@
 
 pub(crate) mod background;
 pub(crate) mod checkpoint;
+pub(crate) mod rebuild;
 pub(crate) mod renumber;
 pub(crate) mod upkeep;

@@ -1,6 +1,6 @@
 //! Renumbering rows without the gaps that dead rows left, so that row numbers never run out.
 //!
-//! Commits wait while the main index, the texts and the records are written, as a checkpoint and a
+//! Commits wait while the graphs, the texts and the records are written, as a checkpoint and a
 //! compaction also write them, and are read back, as opening does. Searches go on in the snapshots
 //! that they hold.
 //!
@@ -21,8 +21,9 @@ use tiercel_text::ANALYZER;
 
 use crate::config::Config;
 use crate::errors::{QueryError, WriteError};
+use crate::maintain::rebuild::rebuild;
 use crate::maintain::upkeep::apply;
-use crate::maintain::upkeep::{is_mostly_dead, move_growing, rebuild};
+use crate::maintain::upkeep::{is_mostly_dead, move_growing};
 use crate::state::checkpoint::{Checkpoint, INDEX, META, Maintenance, TEXT};
 use crate::state::load::{CONFIG, read};
 use crate::state::snapshot::Snapshot;
@@ -45,7 +46,7 @@ pub(crate) fn is_due(snapshot: &Snapshot) -> bool {
     snapshot.rows >= MANY && is_sparse(snapshot)
 }
 
-/// Renumber the live rows, and write a checkpoint of all of them. The main index has this storage
+/// Renumber the live rows, and write a checkpoint of all of them. The graphs have this storage
 /// afterwards.
 pub(crate) fn renumber(writer: &Writer, maintenance: &mut Maintenance, storage: Storage) -> Result<(), WriteError> {
     maintenance.recover(&writer.store)?;
@@ -64,7 +65,7 @@ pub(crate) fn renumber(writer: &Writer, maintenance: &mut Maintenance, storage: 
     let config = Config { storage, ..(*sealed.config).clone() };
     let next = Checkpoint {
         rows: quiet.rows().len() as u32,
-        index: write_index(writer, &quiet, maintenance, &sealed)?,
+        graphs: write_graphs(writer, &quiet, maintenance, &sealed)?,
         texts: write_texts(writer, &quiet, maintenance, &sealed)?,
         analyzer: ANALYZER,
         number: maintenance.number(),
@@ -86,7 +87,7 @@ pub(crate) fn renumber(writer: &Writer, maintenance: &mut Maintenance, storage: 
 /// before: a later batch would use other row numbers than the snapshot.
 fn take(writer: &Writer, reader: Reader, config: &Config) -> Result<Maintenance, String> {
     let placement = Arc::clone(&writer.snapshot().placement);
-    let (snapshot, maintenance) = read(reader, &|name| writer.store.open_segment(name), config, &placement)
+    let (snapshot, maintenance) = read(reader, &|name| writer.store.open_segment(name), config, &placement, &[])
         .map_err(|error| format!("the records were renumbered, but could not be read afterwards: {error}"))?;
     writer.change(|now| {
         *now = snapshot;
@@ -96,28 +97,32 @@ fn take(writer: &Writer, reader: Reader, config: &Config) -> Result<Maintenance,
     Ok(maintenance)
 }
 
-/// Write the main index with the new numbers, and return the name of its file.
-fn write_index(
+/// Write the graphs with the new numbers, and return the names of their files.
+fn write_graphs(
     writer: &Writer,
     quiet: &Quiet<'_>,
     maintenance: &mut Maintenance,
     sealed: &Snapshot,
-) -> Result<Option<String>, WriteError> {
-    let Some(main) = sealed.vectors.as_ref().map(|Vectors { main, .. }| main) else { return Ok(None) };
+) -> Result<Vec<String>, WriteError> {
     let place = |row: u64| quiet.rows().binary_search(&(row as u32)).ok().map(|place| place as u64);
-    let mut index = Index::clone(main);
-    // Searches may still need the dead rows of the old index.
-    let dead: Vec<u64> = index.ids().into_iter().filter(|row| place(*row).is_none()).collect();
-    index.delete(&dead);
-    if index.is_empty() {
-        return Ok(None);
+    let mut names = Vec::new();
+    for graph in sealed.vectors.iter().flat_map(Vectors::graphs) {
+        let mut graph = Index::clone(graph);
+        // Searches may still need the dead rows of the old graph.
+        let dead: Vec<u64> = graph.ids().into_iter().filter(|row| place(*row).is_none()).collect();
+        graph.delete(&dead);
+        if graph.is_empty() {
+            continue;
+        }
+        let ids: Vec<u64> = graph.ids().into_iter().filter_map(place).collect();
+        graph.set_ids(&ids).map_err(|error| WriteError::Unsearchable(error.to_string()))?;
+        writer.faults.meet("write a graph")?;
+        let name = maintenance.name("index");
+        let parts = [(INDEX, graph.file_len())];
+        quiet.write_segment(&name, &parts, |file| file.section(INDEX, |out| graph.write_to(out)))?;
+        names.push(name);
     }
-    let ids: Vec<u64> = index.ids().into_iter().filter_map(place).collect();
-    index.set_ids(&ids).map_err(|error| WriteError::Unsearchable(error.to_string()))?;
-    writer.faults.meet("write the index")?;
-    let name = maintenance.name("index");
-    quiet.write_segment(&name, &[(INDEX, index.file_len())], |file| file.section(INDEX, |out| index.write_to(out)))?;
-    Ok(Some(name))
+    Ok(names)
 }
 
 /// Write the texts with the new numbers, and return the names of their files.

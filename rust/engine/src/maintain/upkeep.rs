@@ -1,15 +1,14 @@
-//! The steps of upkeep: moving fresh vectors into the graph, merging text segments, taking out
-//! dead rows.
+//! The steps of upkeep: moving fresh vectors into a graph, merging text segments, taking out dead
+//! rows.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use tiercel_index::{Index, Options, Storage};
+use tiercel_index::Index;
 
-use crate::config::{Config, check_storage};
 use crate::errors::WriteError;
 use crate::state::snapshot::Snapshot;
-use crate::state::vectors::Vectors;
+use crate::state::vectors::{GRAPHS, SEGMENT, Vectors};
 use crate::state::writer::Writer;
 
 /// Dead rows that are tolerated, however few rows are live.
@@ -21,9 +20,8 @@ const SPARE: u64 = 8192;
 pub(super) const MOVED: usize = 4;
 /// Vectors of a graph that is large.
 const LARGE: usize = 100_000;
-/// Vectors that are copied at a time while an index is rebuilt.
-const REBUILT: usize = 1 << 16;
-
+/// Vectors that are merged at a time: fresh ones wait meanwhile.
+const MERGED: usize = SEGMENT;
 /// Apply the log to the record database.
 pub(crate) fn apply(writer: &Writer) -> Result<(), WriteError> {
     writer.faults.meet("apply")?;
@@ -31,11 +29,12 @@ pub(crate) fn apply(writer: &Writer) -> Result<(), WriteError> {
     writer.faults.meet("applied")
 }
 
-/// Move the vectors of all growing segments into the main index. Return the snapshot whose vectors
-/// are all there now.
+/// Move the vectors of all growing segments into the graph that is being filled. Return the snapshot of
+/// that moment, with the graphs of now, which have all of its vectors.
 pub(crate) fn move_growing(writer: &Writer) -> Result<Snapshot, WriteError> {
-    let (sealed, segments) = seal(writer)?;
-    move_sealed(writer, &sealed, &segments)?;
+    let (mut sealed, segments) = seal(writer)?;
+    move_sealed(writer, &segments)?;
+    sealed.vectors.clone_from(&writer.snapshot().vectors);
     Ok(sealed)
 }
 
@@ -59,73 +58,79 @@ pub(super) fn seal(writer: &Writer) -> Result<(Snapshot, Vec<Arc<Index>>), Write
     sealed.ok_or_else(|| WriteError::Unsearchable("no snapshot".into()))
 }
 
-/// Move the vectors of sealed segments into the main index, and drop these segments.
-pub(super) fn move_sealed(
-    writer: &Writer,
-    sealed: &Snapshot,
-    sealed_segments: &[Arc<Index>],
-) -> Result<(), WriteError> {
-    let Some(vectors) = &sealed.vectors else { return Ok(()) };
-    let at_once = if vectors.main.slots() < LARGE { MOVED } else { MOVED / 2 };
-    for segments in sealed_segments.chunks(at_once) {
+/// Move the vectors of sealed segments into the graph that is being filled, and drop these segments.
+pub(super) fn move_sealed(writer: &Writer, mut segments: &[Arc<Index>]) -> Result<(), WriteError> {
+    while !segments.is_empty() {
+        let Some(graph) = to_fill(writer)? else { return Ok(()) };
+        let at_once = if graph.slots() < LARGE { MOVED } else { MOVED / 2 };
+        let (now, later) = segments.split_at(at_once.min(segments.len()));
         writer.faults.meet("move segments")?;
         let began = Instant::now();
-        let (rows, values) = missing(writer, &vectors.main, segments)?;
-        vectors.main.add(values, Some(&rows), &writer.work())?;
+        let (rows, values) = missing(writer, now)?;
+        graph.add(values, Some(&rows), &writer.work())?;
         writer.faults.meet("drop segments")?;
         writer.change(|snapshot| {
-            snapshot.vectors = snapshot.vectors.as_ref().map(|vectors| vectors.without(segments));
+            snapshot.vectors = snapshot.vectors.as_ref().map(|vectors| vectors.without(now));
             Ok::<_, WriteError>(())
         })?;
         writer.pace.moved(rows.len(), began.elapsed());
+        segments = later;
     }
     Ok(())
 }
 
-/// Return the live rows of growing segments that no earlier attempt has moved to the main index,
-/// and their vectors.
-fn missing(writer: &Writer, main: &Index, segments: &[Arc<Index>]) -> Result<(Vec<u64>, Vec<f32>), WriteError> {
+/// Return the graph that takes vectors, a new one if the last is full and there may be more.
+fn to_fill(writer: &Writer) -> Result<Option<Arc<Index>>, WriteError> {
+    let is_full = |vectors: &&Vectors| vectors.filling.slots() >= writer.most && vectors.full.len() + 1 < GRAPHS;
+    if writer.snapshot().vectors.as_ref().filter(is_full).is_some() {
+        writer.faults.meet("start a graph")?;
+        writer
+            .change(|snapshot| {
+                snapshot.vectors = snapshot.vectors.as_ref().map(Vectors::with_new_graph).transpose()?;
+                Ok(())
+            })
+            .map_err(WriteError::Unsearchable)?;
+    }
+    Ok(writer.snapshot().vectors.as_ref().map(|vectors| Arc::clone(&vectors.filling)))
+}
+
+/// Return the live rows of growing segments that no earlier attempt has moved to a graph, and their
+/// vectors.
+fn missing(writer: &Writer, segments: &[Arc<Index>]) -> Result<(Vec<u64>, Vec<f32>), WriteError> {
     let now = writer.snapshot();
+    let is_linked = |row| now.vectors.as_ref().is_some_and(|vectors| vectors.is_linked(row));
     let (mut all, mut values) = (Vec::new(), Vec::new());
     for segment in segments {
         let mut rows = segment.ids();
-        rows.retain(|row| now.lives(*row as u32) && !main.contains(*row));
+        rows.retain(|row| now.lives(*row as u32) && !is_linked(*row));
         values.extend(segment.get(&rows)?);
         all.extend(rows);
     }
     Ok((all, values))
 }
 
-/// Rebuild the main index without its dead rows, to reclaim their slots, and with this storage, if
-/// it has dead rows or another storage. Without a main index, the storage stays as it is.
-pub(crate) fn rebuild(writer: &Writer, storage: Storage) -> Result<(), WriteError> {
-    let sealed = move_growing(writer)?;
-    take_out_dead(writer)?;
+/// Move some vectors of the smallest full graph into another if another place is needed for a graph, and
+/// drop it once it has none left. Return whether there is more to do.
+pub(crate) fn merge_graphs(writer: &Writer) -> Result<bool, WriteError> {
+    let now = writer.snapshot();
+    let Some(vectors) = &now.vectors else { return Ok(false) };
+    let Some((from, into)) = vectors.merge(writer.most) else { return Ok(false) };
+    let others = vectors.graphs().filter(|graph| !Arc::ptr_eq(graph, from)).collect::<Vec<_>>();
+    let mut rows = from.ids();
+    rows.retain(|row| now.lives(*row as u32) && !others.iter().any(|graph| graph.contains(*row)));
+    rows.truncate(MERGED);
+    if !rows.is_empty() {
+        writer.faults.meet("merge graphs")?;
+        into.add(from.get(&rows)?, Some(&rows), &writer.work())?;
+        return Ok(true);
+    }
+    writer.faults.meet("drop a graph")?;
     writer.change(|snapshot| {
-        snapshot.renew_fields();
+        let without = |vectors: &Vectors| vectors.with_graphs(&[], std::slice::from_ref(from));
+        snapshot.vectors = snapshot.vectors.as_ref().map(without);
         Ok::<_, WriteError>(())
     })?;
-    let Some(old) = sealed.vectors.map(|vectors| vectors.main) else { return Ok(()) };
-    let options = Options { storage, ..old.options().clone() };
-    if old.slots() == old.len() && old.options().storage == storage && sealed.config.storage == storage {
-        return Ok(());
-    }
-    check_storage(storage, Some(options.dim))?;
-    let new = Index::new(options).map_err(|error| WriteError::Unsearchable(error.to_string()))?;
-    let rows = old.ids();
-    for rows in rows.chunks(REBUILT) {
-        writer.faults.meet("rebuild")?;
-        new.add(old.get(rows)?, Some(rows), &writer.work())?;
-    }
-    let new = Arc::new(new);
-    writer.faults.meet("rebuilt")?;
-    writer.change(|snapshot| {
-        if let Some(vectors) = &mut snapshot.vectors {
-            vectors.main = new;
-        }
-        snapshot.config = Arc::new(Config { storage, ..(*snapshot.config).clone() });
-        Ok(())
-    })
+    Ok(true)
 }
 
 /// Merge text segments until there are few.
@@ -176,10 +181,4 @@ pub(crate) fn take_out_dead(writer: &Writer) -> Result<(), WriteError> {
 /// Whether enough rows are dead that a rebuild pays.
 pub(crate) const fn is_mostly_dead(all: u64, live: u64) -> bool {
     all > 2 * live + SPARE
-}
-
-/// Rebuild the main index if most of its slots are rows that were taken out.
-pub(crate) fn fill_up(writer: &Writer) -> Result<(), WriteError> {
-    let is_hollow = |vectors: &Vectors| is_mostly_dead(vectors.main.slots() as u64, vectors.main.len() as u64);
-    if writer.snapshot().vectors.as_ref().is_some_and(is_hollow) { rebuild(writer, writer.storage()) } else { Ok(()) }
 }

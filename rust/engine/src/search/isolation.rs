@@ -70,7 +70,7 @@ fn new(id: String, metadata: &Value) -> NewRecord {
 }
 
 fn open() -> Collection {
-    let running = Running { durability: Durability::None, threads: 1 };
+    let running = Running::new(Durability::None);
     Collection::open_on(Arc::new(SimVfs::new()), Path::new("/collection"), OpenOptions::default(), running).unwrap()
 }
 

@@ -25,7 +25,7 @@ pub struct Plan {
     pub unknown_fields: Vec<String>,
     /// The cost of the vector search, if there was one.
     pub trace: Option<Trace>,
-    /// The part of it among vectors that are not in the main index yet.
+    /// The part of it among vectors that are not in a graph yet.
     pub fresh: Option<Trace>,
     /// The stages in the order they ended.
     pub stages: Vec<Stage>,

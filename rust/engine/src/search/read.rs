@@ -49,7 +49,7 @@ pub struct Stats {
     pub disk_records: u64,
     /// Bytes on disk of the checkpoint's files; 0 for a reader that cannot see them.
     pub disk_segments: u64,
-    /// Statistics of the main index; all bytes include those of vectors that are not in it yet.
+    /// Statistics of the first graph; all bytes include those of vectors in other graphs and in none.
     pub index: Option<index::Stats>,
     /// Live records known to have unreadable text or metadata.
     pub damaged: u64,

@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn a_scan_whose_pages_are_written_over_says_so() {
         let (vfs, path) = (SimVfs::new(), Path::new("/collection"));
-        let running = Running { durability: Durability::None, threads: 1 };
+        let running = Running::new(Durability::None);
         let collection = Collection::open_on(Arc::new(vfs.clone()), path, OpenOptions::default(), running).unwrap();
         put(&collection, 0);
         collection.checkpoint().unwrap();

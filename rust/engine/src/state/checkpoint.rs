@@ -2,24 +2,30 @@
 //! instead of building it.
 //!
 //! ```text
-//! index-<n>   INDX   the main index, as `tiercel_index` writes it: vectors, codes, graph
+//! index-<n>   INDX   a graph, as `tiercel_index` writes it: vectors, codes, links
 //! text-<n>    TEXT   a segment of texts
 //! meta "checkpoint"  {"number", "rows", "index", "texts", "analyzer"}: rows below `rows` are in
 //!                    these files, later ones in the store
 //! ```
 //!
+//! The field "index" has the name of the file of the graph, an array of names if there are several, or
+//! null. A file is written again only if its graph has new vectors; rows that died since then are left
+//! out when it is read.
+//!
 //! The field "analyzer" is the version of the rules that made the terms. Texts of another version
 //! are not read: opening makes their terms again.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use serde_json::{Value, json};
 use tiercel_container::Tag;
+use tiercel_index::Index;
 use tiercel_store::{Reader, Store, is_segment_name};
 use tiercel_text::{ANALYZER, Segment};
 
 use crate::errors::{OpenError, QueryError, WriteError};
 use crate::state::snapshot::Snapshot;
+use crate::state::vectors::Vectors;
 
 pub(crate) const META: &str = "checkpoint";
 pub(crate) const INDEX: Tag = *b"INDX";
@@ -27,8 +33,8 @@ pub(crate) const TEXT: Tag = *b"TEXT";
 
 /// Bytes of fresh vectors in the store at which a checkpoint is due.
 const FRESH: u64 = 64 << 20;
-/// A checkpoint rewrites the whole index, so it is due only when a share `1 / SHARE` of the index
-/// is new. Each vector is then written only a few times in all.
+/// A checkpoint rewrites the graphs that have grown, so it is due only when a share `1 / SHARE` of their
+/// vectors is new. Each vector is then written only a few times in all.
 const SHARE: u64 = 4;
 
 /// The last checkpoint and its files. Every thread that moves, merges or writes a checkpoint locks
@@ -36,12 +42,37 @@ const SHARE: u64 = 4;
 #[derive(Default)]
 pub(crate) struct Maintenance {
     pub(crate) last: Checkpoint,
+    /// The graphs that are in files.
+    pub(crate) graphs: Vec<Written>,
     /// The text segments that are in files, with the names of the files.
     pub(crate) texts: Vec<(Arc<Segment>, String)>,
     /// Also counts the files of failed checkpoints, so that no name is used twice.
     number: u64,
     /// Files of the checkpoint being written, or of one that failed.
     written: Vec<String>,
+}
+
+/// A graph and the file that it is in.
+pub(crate) struct Written {
+    pub(crate) name: String,
+    graph: Weak<Index>,
+    slots: usize,
+}
+
+impl Written {
+    pub(crate) fn new(name: String, graph: &Arc<Index>) -> Self {
+        Self { name, graph: Arc::downgrade(graph), slots: graph.slots() }
+    }
+
+    /// Return the graph if it is still in memory.
+    pub(crate) fn graph(&self) -> Option<Arc<Index>> {
+        self.graph.upgrade()
+    }
+
+    /// Whether the file has this graph, with all its vectors.
+    pub(crate) fn is(&self, graph: &Arc<Index>) -> bool {
+        std::ptr::eq(self.graph.as_ptr(), Arc::as_ptr(graph)) && self.slots == graph.slots()
+    }
 }
 
 /// The content of the meta entry.
@@ -51,7 +82,7 @@ pub(crate) struct Checkpoint {
     pub(crate) number: u64,
     /// Rows below this are in the files.
     pub(crate) rows: u32,
-    pub(crate) index: Option<String>,
+    pub(crate) graphs: Vec<String>,
     pub(crate) texts: Vec<String>,
     /// The version of the rules that made the terms of the texts.
     pub(crate) analyzer: u64,
@@ -59,7 +90,13 @@ pub(crate) struct Checkpoint {
 
 impl Checkpoint {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let Self { number, rows, index, texts, analyzer } = self;
+        let Self { number, rows, graphs, texts, analyzer } = self;
+        // Versions that know of one graph only read one name, and refuse several.
+        let index = match &graphs[..] {
+            [] => Value::Null,
+            [name] => json!(name),
+            names => json!(names),
+        };
         json!({"number": number, "rows": rows, "index": index, "texts": texts, "analyzer": analyzer})
             .to_string()
             .into_bytes()
@@ -72,7 +109,11 @@ impl Checkpoint {
             Some(Self {
                 number: value["number"].as_u64()?,
                 rows: u32::try_from(value["rows"].as_u64()?).ok()?,
-                index: if value["index"].is_null() { None } else { Some(name(&value["index"])?) },
+                graphs: match &value["index"] {
+                    Value::Null => Vec::new(),
+                    Value::Array(several) => several.iter().map(name).collect::<Option<_>>()?,
+                    one => vec![name(one)?],
+                },
                 texts: value["texts"].as_array()?.iter().map(name).collect::<Option<_>>()?,
                 // Checkpoints did not record it before the second version.
                 analyzer: if value["analyzer"].is_null() { 1 } else { value["analyzer"].as_u64()? },
@@ -92,7 +133,7 @@ impl Checkpoint {
     }
 
     pub(crate) fn files(&self) -> impl Iterator<Item = &str> {
-        self.index.iter().chain(&self.texts).map(String::as_str)
+        self.graphs.iter().chain(&self.texts).map(String::as_str)
     }
 }
 
@@ -110,9 +151,9 @@ pub(crate) fn last_checkpoint(reader: &Reader) -> Result<Checkpoint, OpenError> 
 impl Maintenance {
     /// Whether a checkpoint pays because much is only in the store, or the log is long.
     pub(crate) fn is_due(&self, snapshot: &Snapshot, log: u64) -> bool {
-        let width = snapshot.vectors.as_ref().map_or(0, |vectors| 4 * vectors.main.options().dim as u64);
+        let width = snapshot.vectors.as_ref().map_or(0, |vectors| 4 * vectors.dim() as u64);
         let rows = snapshot.rows - self.last.rows;
-        let much = FRESH.max(u64::from(self.last.rows) * width / SHARE);
+        let much = FRESH.max(self.rewritten(snapshot) * width / SHARE);
         let fresh = if width == 0 { rows > 100_000 } else { u64::from(rows) * width > much };
         fresh || log > 2 * much || self.last.is_outdated()
     }
@@ -124,8 +165,15 @@ impl Maintenance {
 }
 
 impl Maintenance {
-    pub(crate) fn new(last: Checkpoint, texts: Vec<(Arc<Segment>, String)>) -> Self {
-        Self { number: last.number, last, texts, written: Vec::new() }
+    pub(crate) fn new(last: Checkpoint, graphs: Vec<Written>, texts: Vec<(Arc<Segment>, String)>) -> Self {
+        Self { number: last.number, last, graphs, texts, written: Vec::new() }
+    }
+
+    /// Count the vectors that the last checkpoint has in files of graphs that have grown since.
+    fn rewritten(&self, snapshot: &Snapshot) -> u64 {
+        let graphs = snapshot.vectors.iter().flat_map(Vectors::graphs);
+        let grown = graphs.filter(|graph| !self.graphs.iter().any(|written| written.is(graph)));
+        grown.map(|graph| graph.len() as u64).sum()
     }
 
     /// Return the number of files ever written, including those of a checkpoint being written.
@@ -143,8 +191,14 @@ impl Maintenance {
     }
 
     /// Note that the files of this checkpoint are published.
-    pub(crate) fn published(&mut self, checkpoint: Checkpoint, texts: Vec<(Arc<Segment>, String)>) {
+    pub(crate) fn published(
+        &mut self,
+        checkpoint: Checkpoint,
+        graphs: Vec<Written>,
+        texts: Vec<(Arc<Segment>, String)>,
+    ) {
         self.last = checkpoint;
+        self.graphs = graphs;
         self.texts = texts;
         self.written.clear();
     }
@@ -169,11 +223,18 @@ mod tests {
 
     #[test]
     fn a_checkpoint_comes_back() {
-        let (index, texts) = (Some("index-6".into()), vec!["text-7".into()]);
-        let checkpoint = Checkpoint { number: 7, rows: 12, index, texts, analyzer: 3 };
-        assert_eq!(Checkpoint::from_bytes(&checkpoint.to_bytes()).unwrap(), checkpoint);
-        assert_eq!(Checkpoint::from_bytes(&Checkpoint::default().to_bytes()).unwrap(), Checkpoint::default());
+        for graphs in [vec![], vec!["index-6".to_owned()], vec!["index-2".into(), "index-6".into()]] {
+            let checkpoint = Checkpoint { number: 7, rows: 12, graphs, texts: vec!["text-7".into()], analyzer: 3 };
+            assert_eq!(Checkpoint::from_bytes(&checkpoint.to_bytes()).unwrap(), checkpoint);
+        }
         assert!(Checkpoint::from_bytes(b"{}").is_err());
+    }
+
+    #[test]
+    fn one_graph_is_written_as_versions_before_several_did() {
+        let checkpoint = Checkpoint { graphs: vec!["index-6".into()], ..Checkpoint::default() };
+        let value: Value = serde_json::from_slice(&checkpoint.to_bytes()).unwrap();
+        assert_eq!(value["index"], "index-6");
     }
 
     #[test]
@@ -193,7 +254,7 @@ mod tests {
     #[test]
     fn a_name_that_leads_elsewhere_is_refused() {
         let elsewhere = || "../elsewhere".to_owned();
-        let index = Checkpoint { index: Some(elsewhere()), ..Checkpoint::default() };
+        let index = Checkpoint { graphs: vec![elsewhere()], ..Checkpoint::default() };
         let text = Checkpoint { texts: vec![elsewhere()], ..Checkpoint::default() };
         for checkpoint in [index, text] {
             assert!(Checkpoint::from_bytes(&checkpoint.to_bytes()).is_err(), "{checkpoint:?}");

@@ -11,11 +11,11 @@ use tiercel_text::{BuildError, Segment, TextIndex, Tokenizer};
 use crate::config::Config;
 use crate::errors::{OpenError, RawStorageError};
 use crate::filter::FieldIndexes;
-use crate::state::checkpoint::{Checkpoint, INDEX, Maintenance, TEXT, last_checkpoint};
+use crate::state::checkpoint::{Checkpoint, INDEX, Maintenance, TEXT, Written, last_checkpoint};
 use crate::state::damage::Damage;
 use crate::state::placement::Placement;
 use crate::state::snapshot::{Snapshot, next_reading};
-use crate::state::vectors::Vectors;
+use crate::state::vectors::{GRAPHS, Vectors, new_index};
 use crate::state::visibility::Visibility;
 
 /// The meta entry of the configuration.
@@ -28,27 +28,31 @@ pub(crate) fn config_of(reader: &Reader) -> Result<Config, OpenError> {
     Config::from_bytes(&reader.meta(CONFIG)?.ok_or(OpenError::Config("is missing"))?)
 }
 
-/// Read the newest committed state.
+/// Read the newest committed state. Take graphs of these files as they are in memory; rows of theirs that
+/// died meanwhile stay in them.
 pub(crate) fn read(
     reader: Reader,
     files: Files<'_>,
     config: &Config,
     placement: &Arc<Placement>,
+    known: &[Written],
 ) -> Result<(Snapshot, Maintenance), OpenError> {
     placement.check(config.storage)?;
     let last = last_checkpoint(&reader)?;
     let rows = reader.next_row();
     let options = config.dim.map(|dim| config.options(dim));
     let damage = Arc::new(Damage::default());
-    let (index, (visibility, (text, texts))) = both(
-        || options.as_ref().map(|options| read_index(files, &last, options, placement)).transpose(),
+    let (graphs, (visibility, (text, texts))) = both(
+        || options.as_ref().map(|options| read_graphs(files, &last, options, placement, known)).transpose(),
         || {
             let visibility = read_visibility(&reader)?;
             let texts = read_texts(files, &reader, &last, &visibility, config, &damage)?;
             Ok((visibility, texts))
         },
     )?;
-    let vectors = read_vectors(index, config, placement, &reader, &last, &visibility)?;
+    let written = last.graphs.iter().zip(graphs.iter().flatten());
+    let written: Vec<Written> = written.map(|(name, graph)| Written::new(name.clone(), graph)).collect();
+    let vectors = read_vectors(graphs, known, config, placement, &reader, &last, &visibility)?;
     let snapshot = Snapshot {
         // Before the first checkpoint, only the vectors themselves tell their dim.
         config: Arc::new(Config { dim: vectors.as_ref().map(Vectors::dim), ..config.clone() }),
@@ -67,7 +71,7 @@ pub(crate) fn read(
         reader,
         damage,
     };
-    Ok((snapshot, Maintenance::new(last, texts)))
+    Ok((snapshot, Maintenance::new(last, written, texts)))
 }
 
 /// Read which rows are live. Rows may far outnumber records, so dead rows take next to no memory.
@@ -96,19 +100,51 @@ fn both<A: Send, B>(
     })
 }
 
-/// Read the main index of the last checkpoint, or make an empty one.
-fn read_index(
+/// Read the graphs of the last checkpoint, or make an empty one.
+fn read_graphs(
     files: Files<'_>,
     last: &Checkpoint,
     options: &tiercel_index::Options,
     placement: &Placement,
-) -> Result<Index, OpenError> {
-    let Some(name) = &last.index else {
-        return Index::new(placement.of(options)).map_err(|error| OpenError::Simd(error.to_string()));
+    known: &[Written],
+) -> Result<Vec<Arc<Index>>, OpenError> {
+    if last.graphs.is_empty() {
+        return Ok(vec![new_index(placement.of(options)).map_err(OpenError::Simd)?]);
+    }
+    let read = |name: &String| match known.iter().find(|known| known.name == *name).and_then(Written::graph) {
+        Some(graph) => Ok(graph),
+        None => read_graph(files, name, options, placement).map(Arc::new),
     };
+    let mut graphs = Vec::new();
+    for names in last.graphs.chunks(GRAPHS) {
+        graphs.extend(all(names, read)?);
+    }
+    Ok(graphs)
+}
+
+/// Do a job for each name at once, or one after the other where no thread can start.
+fn all<T: Send>(names: &[String], job: impl Fn(&String) -> Result<T, OpenError> + Sync) -> Result<Vec<T>, OpenError> {
+    let ([first, others @ ..], job) = (names, &job) else { return Ok(Vec::new()) };
+    thread::scope(|scope| {
+        let beside = |name| thread::Builder::new().spawn_scoped(scope, move || job(name)).map_err(|_| name);
+        let others: Vec<_> = others.iter().map(beside).collect();
+        let joined = others.into_iter().map(|job_beside| match job_beside {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(name) => job(name),
+        });
+        std::iter::once_with(|| job(first)).chain(joined).collect()
+    })
+}
+
+fn read_graph(
+    files: Files<'_>,
+    name: &str,
+    options: &tiercel_index::Options,
+    placement: &Placement,
+) -> Result<Index, OpenError> {
     let segment = files(name)?;
     segment.check_known(&[INDEX])?;
-    let damaged = |what: String| OpenError::Damaged { file: name.clone(), what };
+    let damaged = |what: String| OpenError::Damaged { file: name.to_owned(), what };
     let place = placement.within(segment.place(INDEX)?);
     let len = segment.len(INDEX).unwrap_or(0);
     let index = Index::read_verified(segment.reader(INDEX)?, len, place.as_ref(), placement.rerank());
@@ -123,10 +159,11 @@ fn read_index(
     if of(index.options()) == of(options) { Ok(index) } else { Err(damaged("an index of another collection".into())) }
 }
 
-/// Return the live vectors, from the main index and from the store; `None` if there was never a
-/// vector and no dim is configured.
+/// Return the live vectors, from the graphs and from the store; `None` if there was never a vector and no
+/// dim is configured.
 fn read_vectors(
-    main: Option<Index>,
+    graphs: Option<Vec<Arc<Index>>>,
+    known: &[Written],
     config: &Config,
     placement: &Placement,
     reader: &Reader,
@@ -135,26 +172,29 @@ fn read_vectors(
 ) -> Result<Option<Vectors>, OpenError> {
     let damaged = |what: String| OpenError::Damaged { file: "records".into(), what };
     let lives = |row: &u64| visibility.lives(*row as u32, 0);
-    if let Some(main) = &main {
-        let ids = main.ids();
-        if let (Some(row), Some(name)) = (ids.iter().find(|row| **row >= u64::from(last.rows)), &last.index) {
+    for (graph, name) in graphs.iter().flatten().zip(&last.graphs) {
+        if known.iter().any(|known| known.is(graph)) {
+            continue;
+        }
+        let ids = graph.ids();
+        if let Some(row) = ids.iter().find(|row| **row >= u64::from(last.rows)) {
             let what = format!("expected rows below {}, got {row}", last.rows);
             return Err(OpenError::Damaged { file: name.clone(), what });
         }
         let dead: Vec<u64> = ids.into_iter().filter(|row| !lives(row)).collect();
-        main.delete(&dead);
+        graph.delete(&dead);
     }
-    let mut vectors = main.map(Vectors::new);
+    let mut vectors = graphs.and_then(Vectors::new);
     reader.fresh(last.rows, |chunk: FreshChunk<'_>| {
         let strange = || damaged(format!("vectors of {} bytes", chunk.width));
         let (dim, rest) = (chunk.width / size_of::<f32>(), chunk.width % size_of::<f32>());
-        let known = if let Some(known) = &vectors {
-            known.clone()
+        let before = if let Some(vectors) = &vectors {
+            vectors.clone()
         } else {
             let options = config.first_options(dim).map_err(|_| strange())?;
             Vectors::empty(placement.of(&options)).map_err(OpenError::Simd)?
         };
-        if (known.dim(), 0) != (dim, rest) {
+        if (before.dim(), 0) != (dim, rest) {
             return Err(strange());
         }
         let (mut rows, mut values) = (Vec::new(), Vec::new());
@@ -164,8 +204,8 @@ fn read_vectors(
                 values.extend(bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
             }
         }
-        placement.check_halves(&values, known.main.options())?;
-        vectors = Some(known.with(&rows, &values).map_err(damaged)?);
+        placement.check_halves(&values, before.options())?;
+        vectors = Some(before.with(&rows, &values).map_err(damaged)?);
         Ok(())
     })?;
     Ok(vectors)

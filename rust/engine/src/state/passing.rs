@@ -1,4 +1,4 @@
-//! The rows that pass a filter, with the vectors of the main index that have them.
+//! The rows that pass a filter, with the vectors of graphs that have them.
 
 use std::sync::{Arc, Weak};
 
@@ -13,13 +13,13 @@ pub(crate) struct Passing(Arc<Shared>);
 struct Shared {
     rows: RoaringBitmap,
     /// To choose vectors takes a lookup for each row, so later searches use the same choice.
-    picked: Mutex<Option<Picked>>,
+    picked: Mutex<Vec<Picked>>,
 }
 
-/// A choice of vectors.
+/// A choice of vectors of a graph.
 #[derive(Clone)]
 struct Picked {
-    index: Weak<Index>,
+    graph: Weak<Index>,
     chosen: Arc<Chosen>,
     /// Rows that were among the passing ones and no longer are, or the other way round.
     changed: RoaringBitmap,
@@ -39,11 +39,14 @@ impl Passing {
 
     /// Take over the choice of earlier rows, as far as they are the same.
     pub(crate) fn follow(&self, earlier: &Self) {
-        let Some(mut picked) = earlier.0.picked.lock().clone() else { return };
-        picked.changed ^= self.rows() ^ earlier.rows();
-        if picked.changed.len() * CHANGED <= self.rows().len() {
-            *self.0.picked.lock() = Some(picked);
+        let mut picked = earlier.0.picked.lock().clone();
+        if picked.is_empty() {
+            return;
         }
+        let changed = self.rows() ^ earlier.rows();
+        picked.iter_mut().for_each(|picked| picked.changed ^= &changed);
+        picked.retain(|picked| picked.changed.len() * CHANGED <= self.rows().len());
+        *self.0.picked.lock() = picked;
     }
 
     /// Return those of the rows that a growing segment may have, whose rows ascend.
@@ -52,23 +55,24 @@ impl Passing {
         self.rows().range(first as u32..=last as u32).map(u64::from).collect()
     }
 
-    /// Return the vectors of the main index that have these rows.
-    pub(crate) fn chosen(&self, main: &Arc<Index>) -> Arc<Chosen> {
+    /// Return the vectors of a graph that have these rows.
+    pub(crate) fn chosen(&self, graph: &Arc<Index>) -> Arc<Chosen> {
         let mut picked = self.0.picked.lock();
-        let known = picked.take().filter(|picked| std::ptr::eq(picked.index.as_ptr(), Arc::as_ptr(main)));
-        let chosen = match known {
-            Some(Picked { chosen, changed, .. }) if changed.is_empty() && main.has_all(&chosen) => chosen,
+        let known = picked.iter().position(|picked| std::ptr::eq(picked.graph.as_ptr(), Arc::as_ptr(graph)));
+        let chosen = match known.map(|place| picked.swap_remove(place)) {
+            Some(Picked { chosen, changed, .. }) if changed.is_empty() && graph.has_all(&chosen) => chosen,
             Some(Picked { chosen, changed, .. }) => {
                 let passes = |row| u32::try_from(row).is_ok_and(|row| self.rows().contains(row));
-                Arc::new(main.choose_again(&chosen, changed.iter().map(u64::from), passes))
+                Arc::new(graph.choose_again(&chosen, changed.iter().map(u64::from), passes))
             }
             None => {
                 let ids: Vec<u64> = self.rows().iter().map(u64::from).collect();
-                Arc::new(main.choose(&ids))
+                Arc::new(graph.choose(&ids))
             }
         };
-        let (index, changed) = (Arc::downgrade(main), RoaringBitmap::new());
-        *picked = Some(Picked { index, chosen: Arc::clone(&chosen), changed });
+        picked.retain(|picked| picked.graph.strong_count() > 0);
+        let (graph, changed) = (Arc::downgrade(graph), RoaringBitmap::new());
+        picked.push(Picked { graph, chosen: Arc::clone(&chosen), changed });
         chosen
     }
 }
@@ -129,7 +133,7 @@ mod tests {
         assert_eq!(count(&passing, &main), 40);
         let other = Passing::new((50..60).collect());
         other.follow(&passing);
-        assert!(other.0.picked.lock().is_none());
+        assert!(other.0.picked.lock().is_empty());
         assert_eq!(count(&other, &main), 10);
     }
 }

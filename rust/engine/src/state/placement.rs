@@ -13,7 +13,7 @@ use crate::errors::{OpenError, RawStorageError};
 ///
 /// ```text
 /// raw             Memory                     Disk
-/// main index      memory                     the file of the last checkpoint; those that are newer in a
+/// graphs          memory                     the file of the last checkpoint; those that are newer in a
 ///                                            temporary file in the directory of the collection
 /// growing         memory                     memory
 /// ```
@@ -39,12 +39,12 @@ impl Placement {
         self.rerank
     }
 
-    /// Whether full vectors of the main index are on disk.
+    /// Whether full vectors of graphs are on disk.
     fn is_disk(&self) -> bool {
         self.raw == Raw::Disk
     }
 
-    /// Return the options of a main index that keeps its full vectors here.
+    /// Return the options of a graph that keeps its full vectors here.
     pub(crate) fn of(&self, options: &Options) -> Options {
         Options { raw: self.raw, rerank: self.rerank, spill: self.spill(), ..options.clone() }
     }
@@ -53,12 +53,12 @@ impl Placement {
         self.directory.clone().filter(|_| self.is_disk())
     }
 
-    /// Check that a main index of this storage can keep its full vectors here.
+    /// Check that a graph of this storage can keep its full vectors here.
     pub(crate) fn check(&self, storage: Storage) -> Result<(), RawStorageError> {
         check_raw(Some(self.raw), storage)
     }
 
-    /// Check that stored vectors, which a main index of these options will take, have a copy in half
+    /// Check that stored vectors, which a graph of these options will take, have a copy in half
     /// precision if there is to be one.
     pub(crate) fn check_halves(&self, vectors: &[f32], options: &Options) -> Result<(), OpenError> {
         if self.rerank == Rerank::Half && check_vectors("vectors", vectors, options).is_err() {
@@ -67,14 +67,14 @@ impl Placement {
         Ok(())
     }
 
-    /// Return the place where the full vectors of a main index stay whose bytes begin here; `None` if
+    /// Return the place where the full vectors of a graph stay whose bytes begin here; `None` if
     /// they are loaded.
     pub(crate) fn within(&self, (file, offset): (Arc<dyn VfsFile>, u64)) -> Option<Place> {
         self.is_disk().then(|| Place { file, offset, spill: self.spill() })
     }
 }
 
-/// Check that a main index of this storage can keep its full vectors where a session wants them.
+/// Check that a graph of this storage can keep its full vectors where a session wants them.
 pub(crate) fn check_raw(raw: Option<Raw>, storage: Storage) -> Result<(), RawStorageError> {
     if raw == Some(Raw::Disk) && storage == Storage::Raw { Err(RawStorageError) } else { Ok(()) }
 }

@@ -112,7 +112,7 @@ mod tests {
 
     fn open() -> (TempDir, Collection) {
         let directory = tempfile::tempdir().unwrap();
-        let running = Running { durability: Durability::Interval, threads: 1 };
+        let running = Running::new(Durability::Interval);
         let collection = Collection::open(directory.path(), OpenOptions::default(), running).unwrap();
         (directory, collection)
     }

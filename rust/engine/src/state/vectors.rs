@@ -1,5 +1,4 @@
-//! The vectors of a collection: a main index with most of them, and growing segments with the
-//! newest.
+//! The vectors of a collection: graphs with most of them, and growing segments with the newest.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -21,18 +20,26 @@ pub(crate) fn work(threads: usize) -> Work<'static> {
     Work::quiet(threads, &NEVER)
 }
 
+/// The most graphs that a search meets.
+pub(crate) const GRAPHS: usize = 4;
+
 /// The indexes of the vectors, by row. Clones share the indexes.
 ///
 /// ```text
-/// main     graph, filled in the background     rows of all ages
-/// growing  flat, up to 8,192 vectors each,      newer rows; new vectors go into the last one
-///          with codes from 1,025 on
+/// growing  flat, up to 8,192 vectors each, with     the newest rows; new vectors go into the last
+///          codes from 1,025 on
+///             |  moved in the background
+/// filling  a graph, full at 262,144 vectors         rows moved last
+///             |  once it is full
+/// full     at most three graphs                     older rows; the smallest is merged into the
+///                                                   others when the filling one is full, too
 /// ```
 ///
-/// A row may be in both for a moment while it moves.
+/// A row may be in two of them for a moment while it moves.
 #[derive(Clone)]
 pub(crate) struct Vectors {
-    pub(crate) main: Arc<Index>,
+    pub(crate) full: Vec<Arc<Index>>,
+    pub(crate) filling: Arc<Index>,
     pub(crate) growing: Vec<Arc<Index>>,
 }
 
@@ -60,7 +67,7 @@ pub(crate) struct Nearest {
     pub(crate) exact: bool,
     /// The cost of the search.
     pub(crate) trace: Trace,
-    /// The part of it among vectors outside the main index.
+    /// The part of it among vectors outside the graphs.
     pub(crate) fresh: Trace,
 }
 
@@ -71,29 +78,45 @@ impl Nearest {
     }
 }
 
-fn new_segment(main: &Index) -> Result<Arc<Index>, String> {
-    let storage = if main.options().storage == Storage::Raw { Storage::Raw } else { Storage::Auto };
+fn new_segment(like: &Index) -> Result<Arc<Index>, String> {
+    let storage = if like.options().storage == Storage::Raw { Storage::Raw } else { Storage::Auto };
     let options =
-        Options { storage, kind: Kind::Flat, raw: Raw::Memory, rerank: Rerank::Full, ..main.options().clone() };
+        Options { storage, kind: Kind::Flat, raw: Raw::Memory, rerank: Rerank::Full, ..like.options().clone() };
+    new_index(options)
+}
+
+/// Return an empty index.
+pub(crate) fn new_index(options: Options) -> Result<Arc<Index>, String> {
     Index::new(options).map(Arc::new).map_err(|error| error.to_string())
 }
 
 impl Vectors {
-    /// Start with a main index and no growing segments.
-    pub(crate) fn new(main: Index) -> Self {
-        Self { main: Arc::new(main), growing: Vec::new() }
+    /// Start with these graphs, of which the last takes new vectors; `None` if there are none.
+    pub(crate) fn new(mut graphs: Vec<Arc<Index>>) -> Option<Self> {
+        let filling = graphs.pop()?;
+        Some(Self { full: graphs, filling, growing: Vec::new() })
     }
 
     /// Start without vectors.
     pub(crate) fn empty(options: Options) -> Result<Self, String> {
-        Index::new(options).map(Self::new).map_err(|error| error.to_string())
+        Ok(Self { full: Vec::new(), filling: new_index(options)?, growing: Vec::new() })
     }
 
-    /// Return the statistics of the main index, with the bytes of all.
+    /// Return the options of the graphs.
+    pub(crate) fn options(&self) -> &Options {
+        self.filling.options()
+    }
+
+    /// Return the statistics of the first graph, with the vectors and the bytes of all indexes.
     pub(crate) fn stats(&self) -> Stats {
-        let mut stats = self.main.stats();
-        for segment in &self.growing {
-            for ((_, bytes), (_, more)) in stats.bytes.iter_mut().zip(segment.stats().bytes) {
+        let mut indexes = self.indexes();
+        let mut stats = indexes.next().map_or_else(|| self.filling.stats(), |index| index.stats());
+        for more in indexes.map(|index| index.stats()) {
+            stats.len += more.len;
+            stats.tombstones += more.tombstones;
+            stats.linked += more.linked;
+            stats.disk_bytes += more.disk_bytes;
+            for ((_, bytes), (_, more)) in stats.bytes.iter_mut().zip(more.bytes) {
                 *bytes += more;
             }
         }
@@ -106,12 +129,12 @@ impl Vectors {
     /// Return a copy with the vectors of new rows added. The vectors must have been checked.
     pub(crate) fn with(&self, rows: &[u64], vectors: &[f32]) -> Result<Self, String> {
         let mut with = self.clone();
-        let dim = self.main.options().dim;
+        let dim = self.dim();
         let (mut rows, mut vectors) = (rows, vectors);
         while !rows.is_empty() {
             let room = with.growing.last().map_or(0, |segment| SEGMENT.saturating_sub(segment.slots()));
             if room == 0 {
-                with.growing.push(new_segment(&self.main)?);
+                with.growing.push(new_segment(&self.filling)?);
                 continue;
             }
             let (now, later) = rows.split_at(room.min(rows.len()));
@@ -129,19 +152,60 @@ impl Vectors {
     pub(crate) fn with_new_segment(&self) -> Result<Self, String> {
         let mut with = self.clone();
         if with.growing.last().is_some_and(|segment| segment.slots() > 0) {
-            with.growing.push(new_segment(&self.main)?);
+            with.growing.push(new_segment(&self.filling)?);
         }
         Ok(with)
     }
 
-    /// Count the vectors outside the main index.
+    /// Return a copy whose filling graph is empty.
+    pub(crate) fn with_new_graph(&self) -> Result<Self, String> {
+        let filling = new_index(self.options().clone())?;
+        let mut with = self.clone();
+        with.full.push(std::mem::replace(&mut with.filling, filling));
+        Ok(with)
+    }
+
+    /// Return the full graph to take vectors from, the smallest, and the one to put them into, the next
+    /// smallest, once there are as many graphs as may be and the filling one has `most` slots, too. Until
+    /// all are moved, this returns the same first graph, since the others only grow.
+    pub(crate) fn merge(&self, most: usize) -> Option<(&Arc<Index>, &Arc<Index>)> {
+        if self.full.len() + 1 < GRAPHS || self.filling.slots() < most {
+            return None;
+        }
+        let from = self.full.iter().min_by_key(|graph| graph.slots())?;
+        let others = self.full.iter().filter(|graph| !Arc::ptr_eq(graph, from));
+        Some((from, others.min_by_key(|graph| graph.slots())?))
+    }
+
+    /// Return a copy with these graphs, if they have vectors, in place of others whose vectors are in them.
+    /// The filling graph is replaced only by the last one.
+    pub(crate) fn with_graphs(&self, new: &[Arc<Index>], replaced: &[Arc<Index>]) -> Self {
+        let mut with = self.clone();
+        let is_replaced = |graph: &Arc<Index>| replaced.iter().any(|replaced| Arc::ptr_eq(replaced, graph));
+        let mut new = new.to_vec();
+        if is_replaced(&with.filling)
+            && let Some(last) = new.pop()
+        {
+            with.filling = last;
+        }
+        with.full.retain(|graph| !is_replaced(graph));
+        with.full.extend(new.into_iter().filter(|graph| !graph.is_empty()));
+        with
+    }
+
+    /// Whether a graph has a row.
+    pub(crate) fn is_linked(&self, row: u64) -> bool {
+        self.graphs().any(|graph| graph.contains(row))
+    }
+
+    /// Count the vectors outside the graphs.
     pub(crate) fn fresh(&self) -> usize {
         self.growing.iter().map(|segment| segment.len()).sum()
     }
 
     /// Return the bytes that a search reads of each of them.
     pub(crate) fn scanned_bytes(&self) -> usize {
-        let Options { dim, storage, .. } = self.main.options();
+        let Options { dim, storage, .. } = self.options();
         if *storage == Storage::Raw { dim * size_of::<f32>() } else { *dim }
     }
 
@@ -154,7 +218,7 @@ impl Vectors {
 
     /// Return the length of each vector.
     pub(crate) fn dim(&self) -> usize {
-        self.main.options().dim
+        self.options().dim
     }
 
     /// Return the smallest and the largest norm, including dead vectors; infinity and 0 if there
@@ -174,34 +238,38 @@ impl Vectors {
         Ok(None)
     }
 
-    /// Return the main index and all growing segments.
+    /// Return the graphs; the last takes what is moved.
+    pub(crate) fn graphs(&self) -> impl Iterator<Item = &Arc<Index>> {
+        self.full.iter().chain(std::iter::once(&self.filling))
+    }
+
+    /// Return the graphs and all growing segments.
     pub(crate) fn indexes(&self) -> impl Iterator<Item = &Arc<Index>> {
-        std::iter::once(&self.main).chain(&self.growing)
+        self.graphs().chain(&self.growing)
     }
 
     /// Return the nearest rows for which `lives` returns true.
     pub(crate) fn search(&self, near: &Near<'_>, lives: impl Fn(u32) -> bool) -> Result<Nearest, QueryError> {
         let mut nearest = Nearest::none();
-        if !self.main.is_empty() {
-            let chosen = near.allowed.map(|passing| passing.chosen(&self.main));
-            search_one(&self.main, near, chosen.as_deref().map(Filter::Chosen), &lives, &mut nearest)?;
+        for graph in self.graphs().filter(|graph| !graph.is_empty()) {
+            let chosen = near.allowed.map(|passing| passing.chosen(graph));
+            search_one(graph, near, chosen.as_deref().map(Filter::Chosen), &lives, &mut nearest)?;
         }
-        let (of_main, main) = (nearest.rows.len(), std::mem::take(&mut nearest.trace));
+        let of_graphs = std::mem::take(&mut nearest.trace);
         for index in self.growing.iter().filter(|index| !index.is_empty()) {
             let ids = near.allowed.map(|passing| passing.within(index));
             search_one(index, near, ids.as_deref().map(Filter::Ids), &lives, &mut nearest)?;
         }
         nearest.fresh = nearest.trace;
-        nearest.trace.add(&main);
+        nearest.trace.add(&of_graphs);
         let Nearest { rows, .. } = &mut nearest;
-        // A row that moves is in both for a moment. The distances of a growing segment are exact, those
-        // of the main index perhaps not.
-        let twice: HashSet<u32> = rows[of_main..].iter().map(|(row, _)| *row).collect();
-        let mut at = 0;
-        rows.retain(|(row, _)| {
-            at += 1;
-            at > of_main || !twice.contains(row)
-        });
+        if self.indexes().nth(1).is_some() {
+            // A row that moves is in two indexes for a moment. The distances of a growing segment are exact,
+            // those of a graph perhaps not.
+            let mut seen = HashSet::new();
+            rows.reverse();
+            rows.retain(|(row, _)| seen.insert(*row));
+        }
         rows.sort_unstable_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
         rows.truncate(near.k);
         Ok(nearest)
@@ -305,14 +373,46 @@ mod tests {
     }
 
     #[test]
+    fn the_smallest_full_graph_is_merged_into_the_next_once_there_are_as_many_as_may_be() {
+        let grown = |vectors: Vectors, count: usize| {
+            let first = vectors.graphs().map(|graph| graph.slots()).sum::<usize>() as u64;
+            let rows: Vec<u64> = (first..first + count as u64).collect();
+            vectors.filling.add(vec![1.0; 2 * count], Some(&rows), &work(1)).unwrap();
+            vectors
+        };
+        let mut vectors = grown(vectors(0..0), 7);
+        for count in [5, 6, 4] {
+            assert!(vectors.merge(5).is_none());
+            vectors = grown(vectors.with_new_graph().unwrap(), count);
+        }
+        assert!(vectors.merge(5).is_none(), "the filling one is not full");
+        let vectors = grown(vectors, 1);
+        let (from, into) = vectors.merge(5).unwrap();
+        assert_eq!((from.slots(), into.slots()), (5, 6));
+        let merged = vectors.with_graphs(&[], &[Arc::clone(from)]);
+        assert_eq!(merged.graphs().map(|graph| graph.slots()).collect::<Vec<_>>(), [7, 6, 5]);
+        assert!(merged.merge(5).is_none());
+        let last = vectors.with_new_graph().unwrap().filling;
+        let replaced = merged.with_graphs(&[last], &[Arc::clone(&merged.filling)]);
+        assert_eq!(replaced.graphs().map(|graph| graph.slots()).collect::<Vec<_>>(), [7, 6, 0]);
+    }
+
+    #[test]
     fn a_row_in_two_indexes_is_found_once() {
         let vectors = vectors(0..5);
-        // As by codes, the main index tells other distances: rows 1 and 2 change places.
-        vectors.main.add(vec![2.1, 0.0, 0.9, 0.0], Some(&[1, 2]), &work(1)).unwrap();
+        // As by codes, the graph tells other distances: rows 1 and 2 change places.
+        vectors.filling.add(vec![2.1, 0.0, 0.9, 0.0], Some(&[1, 2]), &work(1)).unwrap();
         let found = vectors.search(&near(10), |_| true).unwrap();
         assert_eq!(found.rows, [(0, 0.0), (1, 1.0), (2, 4.0), (3, 9.0), (4, 16.0)]);
         // The exact distance of row 2 is not among the first two of the segment.
-        let rows: Vec<u32> = vectors.search(&near(2), |_| true).unwrap().rows.iter().map(|(row, _)| *row).collect();
-        assert_eq!(rows, [0, 2]);
+        let rows = |vectors: &Vectors, k| {
+            let found = vectors.search(&near(k), |_| true).unwrap();
+            found.rows.iter().map(|(row, _)| *row).collect::<Vec<_>>()
+        };
+        assert_eq!(rows(&vectors, 2), [0, 2]);
+        // As while graphs are merged.
+        let merging = vectors.with_new_graph().unwrap();
+        merging.filling.add(vec![0.9, 0.0, 7.0, 0.0], Some(&[2, 7]), &work(1)).unwrap();
+        assert_eq!(rows(&merging, 10), [0, 1, 2, 3, 4, 7]);
     }
 }

@@ -38,12 +38,14 @@ pub(crate) struct Writer {
     pub(crate) pace: Pace,
     /// Threads for background work, also when a caller does it.
     threads: usize,
+    /// Vectors at which a graph is full.
+    pub(crate) most: usize,
     /// Set to stop that work: closing does not wait for the graph.
     pub(crate) stopping: AtomicBool,
 }
 
 impl Writer {
-    pub(crate) fn new(core: Arc<Core>, store: Store, maintenance: Maintenance, threads: usize) -> Self {
+    pub(crate) fn new(core: Arc<Core>, store: Store, maintenance: Maintenance, threads: usize, most: usize) -> Self {
         Self {
             core,
             store,
@@ -57,6 +59,7 @@ impl Writer {
             faults: Faults::default(),
             pace: Pace::default(),
             threads,
+            most,
             stopping: AtomicBool::new(false),
         }
     }
@@ -71,7 +74,7 @@ impl Writer {
         self.core.snapshot()
     }
 
-    /// Return the storage of the main index. It changes only under the lock of `maintenance`.
+    /// Return the storage of the graphs. It changes only under the lock of `maintenance`.
     pub(crate) fn storage(&self) -> Storage {
         self.snapshot().config.storage
     }

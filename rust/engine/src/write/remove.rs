@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn ids_read_before_a_renumbering_do_not_decide_what_is_removed() {
         let directory = tempfile::tempdir().unwrap();
-        let running = Running { durability: Durability::Interval, threads: 1 };
+        let running = Running::new(Durability::Interval);
         let collection = Collection::open(directory.path(), OpenOptions::default(), running).unwrap();
         let record = |id: &str| NewRecord { id: id.into(), ..NewRecord::default() };
         collection.upsert(vec![record("a"), record("b"), record("c")], vec![]).unwrap();

@@ -304,7 +304,7 @@ mod tests {
     fn a_batch_that_cannot_be_shown_is_an_error_and_is_there_after_opening_again() {
         let directory = tempfile::tempdir().unwrap();
         let wanted = || OpenOptions { dim: Some(2), ..OpenOptions::default() };
-        let running = Running { durability: Durability::Always, threads: 1 };
+        let running = Running::new(Durability::Always);
         let collection = Collection::open(directory.path(), wanted(), running).unwrap();
         collection.upsert(vec![record("a", true, "one")], vec![1.0, 0.0]).unwrap();
         let change = Change::Upsert { id: "b".into(), vector: false, text: Some("two".into()), metadata: None };

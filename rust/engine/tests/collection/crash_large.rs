@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use tiercel_container::sim::SimVfs;
-use tiercel_engine::{Collection, Durability, NewRecord, Page, Search};
+use tiercel_engine::{Collection, Durability, NewRecord, Page, Running, Search};
 
 use crate::crash::wrong;
 use crate::long::{Tally, seed, size};
 use crate::scanned;
-use crate::{ALL, open_sim_with};
+use crate::{ALL, open_sim_running};
 
 /// The version of each record, by number.
 type State = BTreeMap<u32, u32>;
@@ -116,7 +116,8 @@ fn check(collection: &Collection, state: &State) {
 }
 
 fn open(vfs: &SimVfs) -> Option<Collection> {
-    open_sim_with(vfs, 2, Durability::Always).ok()
+    // Nearly all vectors are in a full graph, the others in a second one.
+    open_sim_running(vfs, 2, Running { graph: 8300, ..Running::new(Durability::Always) }).ok()
 }
 
 fn record() -> (SimVfs, Vec<State>) {

@@ -138,7 +138,7 @@ fn after_a_failed_write_all_others_are_refused_and_searches_go_on() {
 #[test]
 fn a_full_disk_is_told_when_it_refuses_the_first_vectors() {
     let vfs = SimVfs::new();
-    let running = Running { durability: Durability::Always, threads: 1 };
+    let running = Running::new(Durability::Always);
     let (disk, path) = (Arc::new(vfs.clone()), Path::new("/collection"));
     let collection = Collection::open_on(disk, path, OpenOptions::default(), running).unwrap();
     collection.events().take();

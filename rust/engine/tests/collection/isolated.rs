@@ -178,7 +178,7 @@ fn reads(collection: &Collection, states: &States, reader: usize) {
 fn every_answer_is_of_one_state() {
     let directory = tempfile::tempdir().unwrap();
     let wanted = OpenOptions { dim: Some(2), ..OpenOptions::default() };
-    let running = Running { durability: Durability::None, threads: 1 };
+    let running = Running::new(Durability::None);
     let collection = Collection::open(directory.path(), wanted, running).unwrap();
     let states = States::new(vec![State::new()]);
     let mut writing = Writing { collection: &collection, states: &states, random: 7 };
@@ -224,7 +224,7 @@ fn state(id: &str, state: &str) -> NewRecord {
 #[test]
 fn a_deletion_by_filter_takes_what_passes_when_it_is_committed() {
     let directory = tempfile::tempdir().unwrap();
-    let running = Running { durability: Durability::None, threads: 1 };
+    let running = Running::new(Durability::None);
     let collection = Collection::open(directory.path(), OpenOptions::default(), running).unwrap();
     let old = Filter::from_text(r#"{"state":"old"}"#).unwrap();
     let done = AtomicBool::new(false);

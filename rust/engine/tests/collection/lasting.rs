@@ -97,7 +97,7 @@ fn records_that_are_replaced_again_and_again_give_their_memory_back() {
 fn what_it_was_made_with_is_checked() {
     let directory = tempfile::tempdir().unwrap();
     open(directory.path(), Some(3)).close().unwrap();
-    let running = Running { durability: Durability::Always, threads: 1 };
+    let running = Running::new(Durability::Always);
     let error = Collection::open(directory.path(), OpenOptions { dim: Some(4), ..OpenOptions::default() }, running)
         .err()
         .unwrap();
@@ -108,7 +108,7 @@ fn what_it_was_made_with_is_checked() {
 fn a_second_writer_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let _first = open(directory.path(), Some(3));
-    let running = Running { durability: Durability::Always, threads: 1 };
+    let running = Running::new(Durability::Always);
     let error = Collection::open(directory.path(), OpenOptions::default(), running).err().unwrap();
     assert!(error.to_string().contains("already open"), "{error}");
 }

@@ -33,7 +33,7 @@ const ALL: Include = Include { text: true, metadata: true, vector: true, highlig
 
 fn open(path: &Path, dim: Option<usize>) -> Collection {
     let wanted = OpenOptions { dim, ..OpenOptions::default() };
-    Collection::open(path, wanted, Running { durability: Durability::Always, threads: 2 }).unwrap()
+    Collection::open(path, wanted, Running { threads: 2, ..Running::new(Durability::Always) }).unwrap()
 }
 
 /// Open the collection on a simulated disk, with vectors of length 3.
@@ -42,8 +42,12 @@ fn open_sim(vfs: &SimVfs) -> Result<Collection, OpenError> {
 }
 
 fn open_sim_with(vfs: &SimVfs, dim: usize, durability: Durability) -> Result<Collection, OpenError> {
+    // Graphs are full early, so that collections have several and merge them.
+    open_sim_running(vfs, dim, Running { graph: 8, ..Running::new(durability) })
+}
+
+fn open_sim_running(vfs: &SimVfs, dim: usize, running: Running) -> Result<Collection, OpenError> {
     let wanted = OpenOptions { dim: Some(dim), ..OpenOptions::default() };
-    let running = Running { durability, threads: 1 };
     Collection::open_on(Arc::new(vfs.clone()), Path::new("/collection"), wanted, running)
 }
 

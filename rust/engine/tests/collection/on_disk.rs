@@ -8,7 +8,7 @@ use tiercel_engine::{
 use tiercel_index::{Metric, Raw, RawError, Storage};
 
 const DIM: usize = 6;
-const RUNNING: Running = Running { durability: Durability::None, threads: 1 };
+const RUNNING: Running = Running::new(Durability::None);
 
 fn wanted(raw: Raw, storage: &str) -> OpenOptions {
     let storage = Storage::from_name(storage);
@@ -182,11 +182,11 @@ fn a_vector_that_has_changed_on_disk_is_an_error_wherever_it_is_read() {
     let updated = collection.update(&[text], &[], &[]).err().unwrap();
     assert!(matches!(&updated, WriteError::Query(error) if is_damage(error)), "{updated:?}");
     // Nothing is written from it, and the rest goes on.
+    put(&collection, 5000..5001);
     assert!(collection.checkpoint().is_err());
     collection.delete(vec!["5".into()]).unwrap();
     assert!(collection.compact().is_err());
     assert_eq!(collection.get(&["76".into()], include).unwrap()[0].as_ref().unwrap().vector, Some(vector(76).to_vec()));
-    put(&collection, 5000..5001);
     assert_eq!(collection.len(), 2000);
     drop(collection);
     let opened = Collection::open(directory.path(), wanted(Raw::Disk, "sq8"), RUNNING).err();

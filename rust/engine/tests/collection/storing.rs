@@ -1,4 +1,4 @@
-//! The storage of the main index: it is kept, can be changed at any time, and is the old one or the
+//! The storage of graphs: it is kept, can be changed at any time, and is the old one or the
 //! new one after a power cut.
 
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ use crate::crash::wrong;
 use crate::long::{Tally, seed};
 use crate::{ALL, scanned};
 
-const RUNNING: Running = Running { durability: Durability::Always, threads: 1 };
+const RUNNING: Running = Running::new(Durability::Always);
 /// Values of a vector.
 const DIM: usize = 4;
 
@@ -56,7 +56,7 @@ fn ids(collection: &Collection) -> BTreeSet<String> {
     scanned(collection, &page).unwrap().into_iter().map(|got| got.id).collect()
 }
 
-/// Check that the main index has the storage that the configuration names, and finds what is there.
+/// Check that the graphs have the storage that the configuration names, and finds what is there.
 fn check(collection: &Collection) {
     collection.wait_idle().unwrap();
     let storage = collection.config().storage;

@@ -116,7 +116,7 @@ fn explained(py: Python<'_>, plan: Plan) -> PyResult<Bound<'_, PyDict>> {
     Ok(out)
 }
 
-/// Describe the part of it among vectors that are not in the main index yet.
+/// Describe the part of it among vectors that are not in a graph yet.
 fn of_fresh<'py>(py: Python<'py>, fresh: &Trace) -> PyResult<Bound<'py, PyDict>> {
     let out = PyDict::new(py);
     out.set_item("distances", fresh.distances)?;

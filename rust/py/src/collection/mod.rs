@@ -86,7 +86,7 @@ impl CollectionCore {
             rerank: opening::named(arguments::RERANKS, rerank),
             must_exist: !create,
         };
-        let running = Running { durability: opening::durability(durability), threads };
+        let running = Running { threads, ..Running::new(opening::durability(durability)) };
         let opened = detached(py, || {
             if read_only { Collection::view(&path, &wanted) } else { Collection::open(&path, wanted, running) }
         })?;

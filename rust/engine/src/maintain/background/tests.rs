@@ -13,7 +13,8 @@ use crate::collection::{Access, Collection};
 use crate::config::{Config, OpenOptions};
 use crate::errors::WriteError;
 use crate::maintain::checkpoint::checkpoint;
-use crate::maintain::upkeep::{MOVED, apply, merge_text, move_growing, move_sealed, rebuild, seal, take_out_dead};
+use crate::maintain::rebuild::rebuild;
+use crate::maintain::upkeep::{MOVED, apply, merge_graphs, merge_text, move_growing, move_sealed, seal, take_out_dead};
 use crate::open::Running;
 use crate::search::request::Search;
 use crate::state::vectors::Vectors;
@@ -22,13 +23,17 @@ use crate::trouble::Part;
 use crate::write::upsert::NewRecord;
 
 mod behind;
+mod graphs;
 
 /// Records per batch; each has a vector on a circle and a unique text.
 const BATCH: usize = 40;
 
 fn open(vfs: &SimVfs) -> Collection {
+    open_with(vfs, Running::new(Durability::Interval))
+}
+
+fn open_with(vfs: &SimVfs, running: Running) -> Collection {
     let wanted = OpenOptions { dim: Some(2), ..OpenOptions::default() };
-    let running = Running { durability: Durability::Interval, threads: 1 };
     Collection::open_on(Arc::new(vfs.clone()), Path::new("/collection"), wanted, running).unwrap()
 }
 
@@ -53,7 +58,7 @@ fn upsert(collection: &Collection, numbers: std::ops::Range<usize>) {
     collection.upsert(numbers.map(record).collect(), vectors).unwrap();
 }
 
-/// Make several growing segments and text segments, and dead rows in the main index and in a
+/// Make several growing segments and text segments, and dead rows in a graph and in a
 /// growing segment.
 fn prepare(collection: &Collection) {
     upsert(collection, 0..BATCH);
@@ -135,7 +140,10 @@ fn work_all(collection: &Collection) -> bool {
 
 /// Open a collection whose background thread is stopped, so that only the test does work.
 fn quiet(vfs: &SimVfs) -> Collection {
-    let mut collection = open(vfs);
+    quieted(open(vfs))
+}
+
+fn quieted(mut collection: Collection) -> Collection {
     let Access::Write(_, background) = &mut collection.access else { panic!("open to write") };
     background.stop();
     collection
@@ -175,8 +183,8 @@ fn a_step_that_fails_or_panics_is_told_and_done_by_the_next_attempt() {
             assert_all_is_found(&collection);
             let snapshot = collection.core.snapshot();
             let vectors = snapshot.vectors.as_ref().unwrap();
-            assert_eq!((vectors.fresh(), vectors.main.len()), (0, expected().count()), "{step}");
-            assert_eq!(vectors.main.slots(), vectors.main.len(), "{step}: the dead are out");
+            assert_eq!((vectors.fresh(), vectors.filling.len()), (0, expected().count()), "{step}");
+            assert_eq!(vectors.filling.slots(), vectors.filling.len(), "{step}: the dead are out");
             drop(snapshot);
             drop(collection);
             let segments = vfs.files().into_iter().filter(|(path, _)| path.to_string_lossy().ends_with(".seg")).count();
@@ -203,17 +211,17 @@ fn a_step_that_fails_or_panics_is_told_and_done_by_the_next_attempt() {
         "renumber",
         "seal segments",
         "take out the dead",
+        "write a graph",
         "write texts",
-        "write the index",
     ];
     assert_eq!(steps.into_iter().collect::<Vec<_>>(), expected);
 }
 
-/// Return the storage that the configuration names, which is that of the main index.
+/// Return the storage that the configuration names, which is that of the graph.
 fn storage(collection: &Collection) -> Storage {
     let snapshot = collection.core.snapshot();
     let storage = snapshot.config.storage;
-    assert_eq!(snapshot.vectors.as_ref().unwrap().main.options().storage, storage);
+    assert_eq!(snapshot.vectors.as_ref().unwrap().filling.options().storage, storage);
     storage
 }
 
@@ -306,9 +314,9 @@ fn a_batch_that_comes_after_the_seal_is_not_dropped_with_it() {
     upsert(&collection, 0..BATCH);
     let writer = writer(&collection);
     move_growing(writer).unwrap();
-    let (sealed, segments) = seal(writer).unwrap();
+    let (_, segments) = seal(writer).unwrap();
     upsert(&collection, BATCH..2 * BATCH);
-    move_sealed(writer, &sealed, &segments).unwrap();
+    move_sealed(writer, &segments).unwrap();
     for number in 0..2 * BATCH {
         let near = Search { vector: Some(&vector(number)), k: 1, ..Search::default() };
         assert_eq!(collection.search(&near).unwrap().matches[0].id, number.to_string());

@@ -144,7 +144,7 @@ proptest! {
 
     #[test]
     fn an_index_gives_the_order_of_the_records(steps in prop::collection::vec(step(), 1..25)) {
-        let (path, running) = (Path::new("/collection"), Running { durability: Durability::None, threads: 1 });
+        let (path, running) = (Path::new("/collection"), Running::new(Durability::None));
         let collection =
             Collection::open_on(Arc::new(SimVfs::new()), path, OpenOptions::default(), running).unwrap();
         let mut held = Vec::new();
@@ -154,7 +154,7 @@ proptest! {
 
 #[test]
 fn few_rows_are_read_and_many_are_taken_from_the_index() {
-    let (path, running) = (Path::new("/collection"), Running { durability: Durability::None, threads: 1 });
+    let (path, running) = (Path::new("/collection"), Running::new(Durability::None));
     let collection = Collection::open_on(Arc::new(SimVfs::new()), path, OpenOptions::default(), running).unwrap();
     let new = |number: u32| NewRecord { id: number.to_string(), ..NewRecord::default() };
     collection.upsert((0..3200).map(new).collect(), vec![]).unwrap();

@@ -24,7 +24,7 @@ fn what_was_moved_is_dropped_before_the_next_move() {
     assert!(attempt(&collection, |writer| move_growing(writer).map(drop)));
     let snapshot = collection.core.snapshot();
     let vectors = snapshot.vectors.as_ref().unwrap();
-    assert_eq!((vectors.fresh(), vectors.main.len()), (0, segments * BATCH));
+    assert_eq!((vectors.fresh(), vectors.filling.len()), (0, segments * BATCH));
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn a_move_that_is_stopped_has_moved_nothing_and_can_be_repeated() {
     assert!(attempt(&collection, |writer| move_growing(writer).map(drop)));
     let snapshot = collection.core.snapshot();
     let vectors = snapshot.vectors.as_ref().unwrap();
-    assert_eq!((vectors.fresh(), vectors.main.len()), (0, BATCH));
+    assert_eq!((vectors.fresh(), vectors.filling.len()), (0, BATCH));
 }
 
 #[test]
@@ -61,12 +61,12 @@ fn closing_leaves_what_is_far_behind_to_the_next_opening() {
     drop(maintenance);
     closing.join().unwrap().unwrap();
     assert_eq!(troubles.last(), None);
-    assert!(!shared.snapshot().vectors.as_ref().unwrap().main.contains(0));
+    assert!(!shared.snapshot().vectors.as_ref().unwrap().filling.contains(0));
     drop(shared);
     let collection = open(&vfs);
     assert_eq!((collection.len(), collection.verify().unwrap()), (count as u64, vec![]));
     collection.wait_idle().unwrap();
     let snapshot = collection.core.snapshot();
     let vectors = snapshot.vectors.as_ref().unwrap();
-    assert_eq!((vectors.fresh(), vectors.main.len()), (0, count));
+    assert_eq!((vectors.fresh(), vectors.filling.len()), (0, count));
 }

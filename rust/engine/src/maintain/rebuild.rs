@@ -1,0 +1,90 @@
+//! Rebuilding graphs without the slots of dead rows, or with another storage.
+
+use std::sync::Arc;
+
+use tiercel_index::{Index, Options, Storage};
+
+use crate::config::{Config, check_storage};
+use crate::errors::WriteError;
+use crate::maintain::upkeep::{is_mostly_dead, move_growing, take_out_dead};
+use crate::state::vectors::{GRAPHS, Vectors, new_index};
+use crate::state::writer::Writer;
+
+/// Vectors that are copied at a time.
+const COPIED: usize = 1 << 14;
+
+/// Rebuild the graphs that have dead rows or another storage than this one, and gather graphs that are not
+/// full. Without a graph, the storage stays as it is.
+pub(crate) fn rebuild(writer: &Writer, storage: Storage) -> Result<(), WriteError> {
+    move_growing(writer)?;
+    take_out_dead(writer)?;
+    writer.change(|snapshot| {
+        snapshot.renew_fields();
+        Ok::<_, WriteError>(())
+    })?;
+    let now = writer.snapshot();
+    let Some(vectors) = &now.vectors else { return Ok(()) };
+    check_storage(storage, Some(vectors.dim()))?;
+    let is_stale = |graph: &Arc<Index>| graph.slots() > graph.len() || graph.options().storage != storage;
+    let is_small = |graph: &Arc<Index>| graph.len() < writer.most;
+    let pays: Vec<_> = vectors.graphs().filter(|graph| is_stale(graph) || is_small(graph)).cloned().collect();
+    let is_needed = pays.len() > 1 || pays.iter().any(is_stale) || now.config.storage != storage;
+    if is_needed { rebuild_these(writer, &pays, storage) } else { Ok(()) }
+}
+
+/// Rebuild the graphs of which most slots are rows that were taken out.
+pub(crate) fn fill_up(writer: &Writer) -> Result<(), WriteError> {
+    let is_hollow = |graph: &&Arc<Index>| is_mostly_dead(graph.slots() as u64, graph.len() as u64);
+    let now = writer.snapshot();
+    let hollow: Vec<_> = now.vectors.iter().flat_map(Vectors::graphs).filter(is_hollow).cloned().collect();
+    if hollow.is_empty() { Ok(()) } else { rebuild_these(writer, &hollow, writer.storage()) }
+}
+
+/// Copy the vectors of some graphs into new ones, which take their places. Each new one is published when
+/// it is full, and old ones go as soon as all of their vectors are in new ones, so that not all are in
+/// memory twice.
+fn rebuild_these(writer: &Writer, old: &[Arc<Index>], storage: Storage) -> Result<(), WriteError> {
+    let now = writer.snapshot();
+    let Some(vectors) = &now.vectors else { return Ok(()) };
+    let is_old = |graph: &&Arc<Index>| old.iter().any(|old| Arc::ptr_eq(old, graph));
+    // An earlier attempt may have copied some of their rows.
+    let kept: Vec<_> = vectors.graphs().filter(|graph| !is_old(graph)).collect();
+    let count: usize = old.iter().map(|graph| graph.len()).sum();
+    let most = writer.most.max(count.div_ceil(GRAPHS.saturating_sub(kept.len()).max(1)));
+    let options = Options { storage, ..vectors.options().clone() };
+    let empty = || new_index(options.clone()).map_err(WriteError::Unsearchable);
+    let (mut new, mut made, mut emptied) = (empty()?, Vec::new(), Vec::new());
+    for graph in old {
+        let mut rows = graph.ids();
+        let others = || kept.iter().copied().chain(&made).chain([&new]);
+        rows.retain(|row| !others().any(|other| other.contains(*row)));
+        let mut rows = &rows[..];
+        while !rows.is_empty() {
+            writer.faults.meet("rebuild")?;
+            let (now, later) = rows.split_at(rows.len().min(COPIED).min(most - new.slots()));
+            new.add(graph.get(now)?, Some(now), &writer.work())?;
+            rows = later;
+            if new.slots() == most {
+                writer.faults.meet("rebuilt some")?;
+                made.push(std::mem::replace(&mut new, empty()?));
+                publish(writer, &made[made.len() - 1..], &emptied)?;
+                emptied.clear();
+            }
+        }
+        emptied.push(Arc::clone(graph));
+    }
+    writer.faults.meet("rebuilt")?;
+    writer.change(|snapshot| {
+        snapshot.vectors = snapshot.vectors.as_ref().map(|vectors| vectors.with_graphs(&[new], &emptied));
+        snapshot.config = Arc::new(Config { storage, ..(*snapshot.config).clone() });
+        Ok(())
+    })
+}
+
+/// Let a new graph take the place of others.
+fn publish(writer: &Writer, new: &[Arc<Index>], emptied: &[Arc<Index>]) -> Result<(), WriteError> {
+    writer.change(|snapshot| {
+        snapshot.vectors = snapshot.vectors.as_ref().map(|vectors| vectors.with_graphs(new, emptied));
+        Ok(())
+    })
+}
