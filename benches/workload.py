@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import tiercel
 
 QUERIES = 2_000
-LARGEST_EF_SEARCH = 1_000
+LARGEST_EF_SEARCH = 2000
 
 
 class Workload:

@@ -42,6 +42,7 @@ from tiercel.found import Found, Include, Match, record
 from tiercel.paths import path_name
 from tiercel.places import telling_gone, telling_where
 from tiercel.rerank import scored_by
+from tiercel.room import check_room_to_compact
 from tiercel.scan import AsyncScan, Scan
 from tiercel.schema import types_of_names
 from tiercel.search import (
@@ -393,9 +394,7 @@ class Collection(Writing):
         return self._core.refresh()
 
     def wait_idle(self) -> None:
-        """Do the background work now and wait for it: move new vectors into the graph, merge
-        segments of texts, drop deleted records.
-        """
+        """Do background work now: move new vectors into graphs, merge texts, drop deleted records."""
         with telling_where(self._path):
             self._core.wait_idle()
 
@@ -410,8 +409,7 @@ class Collection(Writing):
     def compact(self, *, storage: str | None = None) -> None:
         """Rebuild without deleted records and return unused disk space.
 
-        If most of what was ever written is gone, the records are renumbered, and writes wait for
-        that; see `after` of `scan`.
+        If most records ever written are gone, it renumbers the others; writes wait for that.
 
         Parameters
         ----------
@@ -423,10 +421,12 @@ class Collection(Writing):
         Raises
         ------
         InvalidInputError
-            No storage has that name, or it has more parts than vectors can have. Nothing was
-            changed.
+            No storage has that name, or it has more parts than values. Nothing was changed.
+        MemoryError
+            Too little memory is free to build a graph beside the old ones. Nothing was changed.
         """
         with telling_where(self._path):
+            check_room_to_compact(self._core.bytes_to_compact(storage))
             self._core.compact(storage)
 
     def verify(self) -> list[str]:

@@ -12,6 +12,7 @@ from tiercel.embed import Embedder, check_embedder
 from tiercel.errors import InvalidInputError
 from tiercel.paths import absolute, path_name
 from tiercel.places import telling_where
+from tiercel.room import check_room_to_open
 from tiercel.schema import Schema, names_of_types
 from tiercel.threads import thread_count
 from tiercel.trouble import tell
@@ -120,6 +121,9 @@ def open(  # noqa: A001
     CorruptionError
         A file is damaged, missing, older than the others, or of another collection. Nothing in the
         directory was changed, except that a missing `LOCK` is created.
+    MemoryError
+        The graphs do not fit into the memory that this process may still have, by the limits of its
+        control group among others. Nothing was read.
     StorageFailedError
         The directory cannot be read or written. A failed creation leaves neither files nor
         directories behind.
@@ -137,6 +141,7 @@ def open(  # noqa: A001
         raise InvalidInputError(f"create: expected True or False, got {shown(create)}")
     if embedder is not None:
         dim = check_embedder(embedder, dim)
+    check_room_to_open(name, raw)
     makes = nothing_left(name, COLLECTION_LOG) if create and mode == "rw" else nullcontext()
     with telling_where(name), telling_who_writes(name), makes:
         core = CollectionCore(

@@ -48,8 +48,8 @@ def test_a_collection_of_many_vectors_is_measured(tmp_path: Path) -> None:
     options = ["--data", str(tmp_path), "--count", "2500", "--queries", "25", "--json", str(results)]
     subprocess.run([sys.executable, str(BENCH), "million", *options], check=True, capture_output=True)
     figures = {row["what"]: row for row in json.loads(results.read_text())["rows"]}
-    assert len(figures) == 21
-    assert all(row["value"] > 0 for row in figures.values())
+    assert len(figures) == 32
+    assert all(row["value"] >= 0 for row in figures.values())
 
 
 def test_words_are_left_out_and_the_others_stay_in_order(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,7 +154,7 @@ VERSION_1 = {
     "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000\n",
     "sys/fs/cgroup/memory/memory.limit_in_bytes": f"{256 * MIB}\n",
     "sys/fs/cgroup/memory/memory.usage_in_bytes": f"{200 * MIB}\n",
-    "sys/fs/cgroup/memory/memory.stat": f"inactive_file 5\ntotal_inactive_file {50 * MIB}\n",
+    "sys/fs/cgroup/memory/memory.stat": f"inactive_file 5\ntotal_inactive_file {30 * MIB}\ntotal_active_file {20 * MIB}\n",
 }
 
 

@@ -37,14 +37,13 @@ def memory_available(root: Path = _ROOT) -> int | None:
     """
     free: list[int] = []
     for directory, limit in _memory_limits(root):
-        used = _read_number(directory / "memory.current")
-        reclaimable = "inactive_file"
+        used, prefix = _read_number(directory / "memory.current"), ""
         if used is None:
-            used = _read_number(directory / "memory.usage_in_bytes")
-            reclaimable = "total_inactive_file"
+            used, prefix = _read_number(directory / "memory.usage_in_bytes"), "total_"
         if used is None:
             continue
-        free.append(max(0, limit - used + _statistic(directory / "memory.stat", reclaimable)))
+        cached = sum(_statistic(directory / "memory.stat", f"{prefix}{kind}_file") for kind in ("inactive", "active"))
+        free.append(max(0, limit - used + cached))
     return min(free, default=None)
 
 

@@ -6,7 +6,7 @@ use crate::collection::Collection;
 use crate::config::check_storage;
 use crate::errors::WriteError;
 use crate::maintain::checkpoint::checkpoint;
-use crate::maintain::rebuild::{fill_up, rebuild};
+use crate::maintain::rebuild::{bytes_to_rebuild, fill_up, rebuild};
 use crate::maintain::renumber::{is_sparse, renumber};
 use crate::maintain::upkeep::{apply, merge_graphs, merge_text, move_growing, take_out_dead};
 
@@ -21,6 +21,13 @@ impl Collection {
         merge_text(writer)?;
         take_out_dead(writer)?;
         fill_up(writer)
+    }
+
+    /// Return about how many bytes of memory a compaction takes for a moment, beyond those that are in use.
+    pub fn bytes_to_compact(&self, storage: Option<Storage>) -> Result<usize, WriteError> {
+        let writer = self.writer()?;
+        let _maintenance = writer.maintenance.lock();
+        bytes_to_rebuild(writer, storage.unwrap_or_else(|| writer.storage()))
     }
 
     /// Rebuild indexes that have dead rows, write a checkpoint, and return unused disk space. If

@@ -138,8 +138,13 @@ fn copy_segment(there: Files<'_>, segment: &SegmentFile, name: &str) -> Result<(
         let sections: Vec<_> = segment.tags().filter_map(|tag| Some((tag, segment.len(tag)?))).collect();
         let mut writer = segment::writer(file, there.identity, &sections)?;
         for (tag, _) in sections {
-            let bytes = segment.read(tag)?;
-            writer.section(tag, |out| out.write_all(&bytes))?;
+            let mut copied = Ok(());
+            let written = writer.section(tag, |out| {
+                copied = segment.copy(tag, out);
+                copied.as_ref().map_or(Err(io::ErrorKind::Other.into()), |()| Ok(()))
+            });
+            copied?;
+            written?;
         }
         Ok(writer.finish().map(drop)?)
     })

@@ -1,7 +1,7 @@
 //! Segment files: immutable, in [sections](tiercel_container::SectionFile), with the identity of
 //! the collection as their label.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -100,6 +100,11 @@ impl SegmentFile {
     /// Read a section from start to end without holding all of it in memory.
     pub fn reader(&self, tag: Tag) -> Result<PayloadReader<'_>, ReadError> {
         self.sections.reader(tag).map_err(|error| in_file(&self.name, error))
+    }
+
+    /// Copy a section without holding all of it in memory.
+    pub(crate) fn copy(&self, tag: Tag, out: &mut dyn Write) -> Result<(), ReadError> {
+        self.sections.copy(tag, out).map_err(|error| in_file(&self.name, error))
     }
 
     /// The file, and where a section begins in it.

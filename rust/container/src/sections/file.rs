@@ -1,6 +1,6 @@
 //! Reads the sections of an open file in any order.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use super::errors::{SectionError, damaged};
@@ -81,7 +81,12 @@ impl SectionFile {
 
     /// Read and check every section.
     pub fn verify(&self) -> Result<(), SectionError> {
-        self.tags().try_for_each(|tag| io::copy(&mut self.reader(tag)?, &mut io::sink()).map(drop).map_err(damage_in))
+        self.tags().try_for_each(|tag| self.copy(tag, &mut io::sink()))
+    }
+
+    /// Copy a section, without holding all of it in memory. What was written before an error is sound.
+    pub fn copy(&self, tag: Tag, out: &mut dyn Write) -> Result<(), SectionError> {
+        io::copy(&mut self.reader(tag)?, out).map(drop).map_err(damage_in)
     }
 
     fn section(&self, tag: Tag) -> Result<Section, SectionError> {

@@ -61,7 +61,12 @@ impl Reading {
     /// changed.
     pub(crate) fn go_on(&self, core: &Core) -> Result<bool, OpenError> {
         let mut state = self.lock()?;
-        let (changed, known) = match state.follow(core) {
+        let course = state.follow(core);
+        // Now that the snapshot before is no longer needed.
+        if state.buried.len() >= BURIED {
+            state.take_out_dead(core);
+        }
+        let (changed, known) = match course {
             Ok(Course::Along(changed)) => return Ok(changed),
             Ok(Course::Load(changed)) => (changed, Some(&*state)),
             // Something is damaged, or the committed state does not follow from the one shown.
@@ -124,7 +129,7 @@ impl State {
     fn follow(&mut self, core: &Core) -> Result<Course, OpenError> {
         let now = core.snapshot();
         let width = now.config.dim.map(|dim| dim * size_of::<f32>());
-        let mut gathered = Gathered { width, ..Gathered::default() };
+        let mut gathered = Gathered { width, first: now.rows, grown: now.vectors.clone(), ..Gathered::default() };
         // After a failure the follower can be ahead.
         if self.follower.reader().sequence() != now.sequence
             || !self.follower.advance(|batch| gathered.add(batch))?
@@ -163,9 +168,6 @@ impl State {
         })?;
         NewMetadata::of(&core.snapshot(), metadata, changed(&applied).collect()).index(core);
         merge_few(core).map_err(damaged)?;
-        if self.buried.len() >= BURIED {
-            self.take_out_dead(core);
-        }
         Ok(Course::Along(true))
     }
 
@@ -193,10 +195,19 @@ struct Gathered {
     sequence: u64,
     rows: Vec<RowChange>,
     fresh: Fresh,
+    /// The first new row.
+    first: u32,
+    /// The vectors of the collection with those of the batches, but for the last ones.
+    grown: Option<Vectors>,
     vectors: Vec<f32>,
+    rows_of_vectors: Vec<u64>,
     texts: Vec<(u32, String)>,
     is_damaged: bool,
 }
+
+/// Bytes of vectors that are gathered before they go into growing segments. Readers of the snapshot shown
+/// do not see them there.
+const GATHERED: usize = 8 << 20;
 
 impl Gathered {
     fn add(&mut self, batch: Followed<'_>) {
@@ -215,7 +226,24 @@ impl Gathered {
             self.is_damaged |= text.is_err() || metadata.is_err();
             self.texts.extend(text.unwrap_or_default().map(|text| (place, text)));
             self.fresh.metadata.push(metadata.unwrap_or_default());
+            self.rows_of_vectors.extend(vector.then(|| u64::from(self.first + place)));
             self.fresh.with_vector.push(*vector);
+        }
+        if self.vectors.len() * size_of::<f32>() >= GATHERED {
+            self.grow();
+        }
+    }
+
+    /// Put gathered vectors into growing segments.
+    fn grow(&mut self) {
+        if let Some(grown) = self.grown.as_ref().filter(|_| !self.is_damaged) {
+            match grown.with(&self.rows_of_vectors, &self.vectors) {
+                Ok(more) => self.grown = Some(more),
+                // What was read does not fit what is shown.
+                Err(_) => self.is_damaged = true,
+            }
+            self.vectors.clear();
+            self.rows_of_vectors.clear();
         }
     }
 
@@ -226,6 +254,11 @@ impl Gathered {
                 Segment::build(texts, &core.snapshot().config.tokenizer).map_err(|error| error.to_string())?;
             self.fresh.segment = Some(segment);
         }
+        self.grow();
+        if self.is_damaged {
+            return Err("vectors that do not follow those before".into());
+        }
+        self.fresh.grown = self.grown;
         self.fresh.vectors = Arc::new(Packed(self.vectors));
         Ok((Applied { sequence: self.sequence, rows: self.rows }, self.fresh))
     }

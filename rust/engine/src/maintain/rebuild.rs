@@ -25,11 +25,40 @@ pub(crate) fn rebuild(writer: &Writer, storage: Storage) -> Result<(), WriteErro
     let now = writer.snapshot();
     let Some(vectors) = &now.vectors else { return Ok(()) };
     check_storage(storage, Some(vectors.dim()))?;
-    let is_stale = |graph: &Arc<Index>| graph.slots() > graph.len() || graph.options().storage != storage;
-    let is_small = |graph: &Arc<Index>| graph.len() < writer.most;
-    let pays: Vec<_> = vectors.graphs().filter(|graph| is_stale(graph) || is_small(graph)).cloned().collect();
-    let is_needed = pays.len() > 1 || pays.iter().any(is_stale) || now.config.storage != storage;
+    let pays = what_pays(vectors, writer.most, storage);
+    let is_needed = !pays.is_empty() || now.config.storage != storage;
     if is_needed { rebuild_these(writer, &pays, storage) } else { Ok(()) }
+}
+
+/// Return about how many bytes a rebuild takes for a moment, beyond those that are in use.
+pub(crate) fn bytes_to_rebuild(writer: &Writer, storage: Storage) -> Result<usize, WriteError> {
+    take_out_dead(writer)?;
+    let now = writer.snapshot();
+    let Some(vectors) = &now.vectors else { return Ok(0) };
+    let pays = what_pays(vectors, writer.most, storage);
+    let (mut bytes, mut slots, mut living) = (0, 0, 0);
+    for graph in &pays {
+        bytes += graph.stats().bytes.iter().find_map(|(part, bytes)| (*part == "total").then_some(*bytes)).unwrap_or(0);
+        (slots, living) = (slots + graph.slots(), living + graph.len());
+    }
+    let each = bytes / slots.max(1);
+    Ok(each * living.min(most_of_new(vectors, &pays, writer.most)))
+}
+
+/// Return the graphs that have dead rows or another storage, and, if there are several, those that are not
+/// full.
+fn what_pays(vectors: &Vectors, most: usize, storage: Storage) -> Vec<Arc<Index>> {
+    let is_stale = |graph: &Arc<Index>| graph.slots() > graph.len() || graph.options().storage != storage;
+    let is_small = |graph: &Arc<Index>| graph.len() < most;
+    let pays: Vec<_> = vectors.graphs().filter(|graph| is_stale(graph) || is_small(graph)).cloned().collect();
+    if pays.len() > 1 || pays.iter().any(is_stale) { pays } else { Vec::new() }
+}
+
+/// Return the vectors of a new graph if these graphs are rebuilt, so that there are not too many.
+fn most_of_new(vectors: &Vectors, old: &[Arc<Index>], most: usize) -> usize {
+    let count: usize = old.iter().map(|graph| graph.len()).sum();
+    let kept = vectors.graphs().count().saturating_sub(old.len());
+    most.max(count.div_ceil(GRAPHS.saturating_sub(kept).max(1)))
 }
 
 /// Rebuild the graphs of which most slots are rows that were taken out.
@@ -49,8 +78,7 @@ fn rebuild_these(writer: &Writer, old: &[Arc<Index>], storage: Storage) -> Resul
     let is_old = |graph: &&Arc<Index>| old.iter().any(|old| Arc::ptr_eq(old, graph));
     // An earlier attempt may have copied some of their rows.
     let kept: Vec<_> = vectors.graphs().filter(|graph| !is_old(graph)).collect();
-    let count: usize = old.iter().map(|graph| graph.len()).sum();
-    let most = writer.most.max(count.div_ceil(GRAPHS.saturating_sub(kept.len()).max(1)));
+    let most = most_of_new(vectors, old, writer.most);
     let options = Options { storage, ..vectors.options().clone() };
     let empty = || new_index(options.clone()).map_err(WriteError::Unsearchable);
     let (mut new, mut made, mut emptied) = (empty()?, Vec::new(), Vec::new());

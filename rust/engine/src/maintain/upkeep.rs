@@ -81,8 +81,8 @@ pub(super) fn move_sealed(writer: &Writer, mut segments: &[Arc<Index>]) -> Resul
 
 /// Return the graph that takes vectors, a new one if the last is full and there may be more.
 fn to_fill(writer: &Writer) -> Result<Option<Arc<Index>>, WriteError> {
-    let is_full = |vectors: &&Vectors| vectors.filling.slots() >= writer.most && vectors.full.len() + 1 < GRAPHS;
-    if writer.snapshot().vectors.as_ref().filter(is_full).is_some() {
+    let is_full = |vectors: &Vectors| vectors.filling.slots() >= writer.most && vectors.full.len() + 1 < GRAPHS;
+    if writer.snapshot().vectors.as_ref().is_some_and(is_full) {
         writer.faults.meet("start a graph")?;
         writer
             .change(|snapshot| {

@@ -37,6 +37,8 @@ pub struct Stats {
     pub sequence: u64,
     /// Vectors that are not in the graph yet.
     pub fresh_vectors: usize,
+    /// Graphs with vectors.
+    pub graphs: usize,
     /// Rows below this are in the files of the last checkpoint.
     pub checkpoint_rows: u32,
     /// Text segments.
@@ -90,6 +92,7 @@ impl Collection {
             rows: snapshot.rows,
             sequence: snapshot.sequence,
             fresh_vectors: snapshot.vectors.as_ref().map_or(0, Vectors::fresh),
+            graphs: snapshot.vectors.iter().flat_map(Vectors::graphs).filter(|graph| !graph.is_empty()).count(),
             checkpoint_rows,
             text_segments: snapshot.text.segments().len(),
             text_bytes: snapshot.text.memory_bytes(),

@@ -9,6 +9,7 @@ use tiercel_text::Segment;
 use crate::config::Config;
 use crate::state::core::Core;
 use crate::state::snapshot::Snapshot;
+use crate::state::vectors::Vectors;
 
 /// Concatenated vectors. A batch of the store shares them, so the log and an index copy them from
 /// the same memory.
@@ -27,6 +28,8 @@ pub(crate) struct Fresh {
     /// For each new row, whether it has a vector.
     pub(crate) with_vector: Vec<bool>,
     pub(crate) vectors: Arc<Packed>,
+    /// The vectors of the collection with these, if somebody has added them before.
+    pub(crate) grown: Option<Vectors>,
     /// The texts, by index among the new rows.
     pub(crate) segment: Option<Segment>,
     /// The metadata of each new row.
@@ -54,6 +57,9 @@ pub(crate) fn apply(
     }
     snapshot.live -= dead.len() as u64;
     change_metadata(snapshot, changed(applied).collect());
+    if fresh.grown.is_some() {
+        snapshot.vectors = fresh.grown;
+    }
     let vectors = &fresh.vectors.0;
     let count = fresh.with_vector.iter().filter(|with| **with).count();
     if let Some(dim) = vectors.len().checked_div(count).filter(|_| snapshot.vectors.is_none()) {

@@ -33,9 +33,6 @@ pub(crate) const TEXT: Tag = *b"TEXT";
 
 /// Bytes of fresh vectors in the store at which a checkpoint is due.
 const FRESH: u64 = 64 << 20;
-/// A checkpoint rewrites the graphs that have grown, so it is due only when a share `1 / SHARE` of their
-/// vectors is new. Each vector is then written only a few times in all.
-const SHARE: u64 = 4;
 
 /// The last checkpoint and its files. Every thread that moves, merges or writes a checkpoint locks
 /// this.
@@ -153,7 +150,8 @@ impl Maintenance {
     pub(crate) fn is_due(&self, snapshot: &Snapshot, log: u64) -> bool {
         let width = snapshot.vectors.as_ref().map_or(0, |vectors| 4 * vectors.dim() as u64);
         let rows = snapshot.rows - self.last.rows;
-        let much = FRESH.max(self.rewritten(snapshot) * width / SHARE);
+        // Half of what a checkpoint writes is new then, so each vector is written twice, on average.
+        let much = FRESH.max(self.rewritten(snapshot) * width / 2);
         let fresh = if width == 0 { rows > 100_000 } else { u64::from(rows) * width > much };
         fresh || log > 2 * much || self.last.is_outdated()
     }
@@ -169,7 +167,7 @@ impl Maintenance {
         Self { number: last.number, last, graphs, texts, written: Vec::new() }
     }
 
-    /// Count the vectors that the last checkpoint has in files of graphs that have grown since.
+    /// Count the vectors in graphs that have grown since the last checkpoint.
     fn rewritten(&self, snapshot: &Snapshot) -> u64 {
         let graphs = snapshot.vectors.iter().flat_map(Vectors::graphs);
         let grown = graphs.filter(|graph| !self.graphs.iter().any(|written| written.is(graph)));

@@ -1,9 +1,9 @@
 //! Keeping writers from getting far ahead of the graph.
 //!
 //! ```text
-//! vectors outside the graph   0      half of the most      the most                    more
-//! an upsert waits             not    longer and longer     as long as linking its      longer still
-//!                                                          vectors takes
+//! vectors outside the graph   0      half of the most      the most               one and a half
+//! an upsert waits             not    longer and longer     as long as linking     longer and
+//!                                                          its vectors takes      longer again
 //! ```
 //!
 //! Searches compare these vectors one by one, and closing leaves them to the next opening. So the most
@@ -22,8 +22,8 @@ const MOST: usize = 30_000;
 /// Bytes of them that a search may read.
 const READ: usize = 24 << 20;
 
-/// How many times as long as linking its vectors takes an upsert waits at most: beyond the most, as when
-/// a compaction keeps the background from the graph, writes slow down more and more.
+/// How many times as long it waits at most: far beyond the most, as when a compaction keeps the background
+/// from the graph, writes slow down more and more.
 const LONGEST: f64 = 10.0;
 
 /// Nanoseconds that linking a vector takes, until a move has told.
@@ -74,10 +74,12 @@ impl Pace {
             return Duration::ZERO;
         }
         let share = (behind - half) as f64 / (most - half).max(1) as f64;
+        // The graph may be behind for a moment only, as during a checkpoint.
+        let share = share.min((share / 2.0).max(1.0)).min(LONGEST);
         let linking = self.linking(new).as_nanos() as f64;
         // Several writers share the pace.
         let writers = self.waiting.load(Ordering::Relaxed) + 1;
-        Duration::from_nanos((linking * share.min(LONGEST) * writers as f64) as u64)
+        Duration::from_nanos((linking * share * writers as f64) as u64)
     }
 
     /// Wait until `vectors` returns some that are not behind, at most this long. Return whether they
@@ -113,7 +115,9 @@ mod tests {
         assert_eq!(pause(20_000), Duration::ZERO);
         assert_eq!(pause(30_000), Duration::from_millis(50));
         assert_eq!(pause(40_000), Duration::from_millis(100));
-        assert_eq!(pause(60_000), Duration::from_millis(200));
+        assert_eq!(pause(60_000), Duration::from_millis(100));
+        assert_eq!(pause(80_000), Duration::from_millis(150));
+        assert_eq!(pause(100_000), Duration::from_millis(200));
         assert_eq!(pause(1_000_000), Duration::from_secs(1));
         pace.moved(0, Duration::from_secs(1));
         pace.moved(10_000, Duration::from_secs(5));

@@ -1,5 +1,6 @@
 //! The rows that pass a filter, with the vectors of graphs that have them.
 
+use std::ops::Range;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -44,7 +45,9 @@ impl Passing {
             return;
         }
         let changed = self.rows() ^ earlier.rows();
-        picked.iter_mut().for_each(|picked| picked.changed ^= &changed);
+        for picked in &mut picked {
+            picked.changed ^= &changed;
+        }
         picked.retain(|picked| picked.changed.len() * CHANGED <= self.rows().len());
         *self.0.picked.lock() = picked;
     }
@@ -53,6 +56,14 @@ impl Passing {
     pub(crate) fn within(&self, segment: &Index) -> Vec<u64> {
         let Some((first, last)) = segment.ends() else { return Vec::new() };
         self.rows().range(first as u32..=last as u32).map(u64::from).collect()
+    }
+
+    /// Return those of the rows that are in a range.
+    fn between(&self, span: &Range<u64>) -> impl Iterator<Item = u64> {
+        let row = |id: u64| u32::try_from(id).unwrap_or(u32::MAX);
+        let last = span.end.checked_sub(1).filter(|last| *last >= span.start);
+        let rows = last.map(|last| self.rows().range(row(span.start)..=row(last)));
+        rows.into_iter().flatten().map(u64::from)
     }
 
     /// Return the vectors of a graph that have these rows.
@@ -66,7 +77,7 @@ impl Passing {
                 Arc::new(graph.choose_again(&chosen, changed.iter().map(u64::from), passes))
             }
             None => {
-                let ids: Vec<u64> = self.rows().iter().map(u64::from).collect();
+                let ids: Vec<u64> = self.between(&graph.span()).collect();
                 Arc::new(graph.choose(&ids))
             }
         };

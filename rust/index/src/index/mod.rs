@@ -11,6 +11,7 @@ pub(crate) mod read;
 pub(crate) mod stats;
 mod write;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
@@ -156,6 +157,11 @@ impl Index {
     pub fn ids(&self) -> Vec<u64> {
         let state = self.state();
         state.living().map(|slot| state.ids.id(slot)).collect()
+    }
+
+    /// Return a range that includes all ids, and may be larger.
+    pub fn span(&self) -> Range<u64> {
+        self.state().ids.span()
     }
 
     /// Return the ids of the first and the last vector that was added, which may be removed by now.

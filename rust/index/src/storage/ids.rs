@@ -1,6 +1,7 @@
 //! The ids of slots, and the slots of ids.
 
 use std::hash::BuildHasher;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -39,6 +40,8 @@ pub(crate) struct Ids {
     /// The next id to count, or [`PADDING`] once none is left. It only grows, so that an id that
     /// was counted once, even by an interrupted addition, is never counted again.
     next: u64,
+    /// No id is below this.
+    first: u64,
     /// See [`Self::numbering`].
     numbering: u64,
 }
@@ -58,7 +61,7 @@ fn seeded() -> SeedableRandomState {
 impl Ids {
     pub(crate) fn new() -> Self {
         let (shards, numbering) = (vec![Arc::default()], new_numbering());
-        Self { by_slot: Chunked::new(1), shards, len: 0, hasher: seeded(), next: 0, numbering }
+        Self { by_slot: Chunked::new(1), shards, len: 0, hasher: seeded(), next: 0, first: PADDING, numbering }
     }
 
     /// Return the same slots with other ids, one for each slot that is not dead. Dead slots keep
@@ -176,8 +179,14 @@ impl Ids {
         self.count_past(ids);
     }
 
+    /// Return what includes all ids.
+    pub(crate) const fn span(&self) -> Range<u64> {
+        self.first..self.next
+    }
+
     /// Continue counting after these ids, so that none of them is counted again.
     pub(crate) fn count_past(&mut self, ids: &[u64]) {
+        self.first = ids.iter().fold(self.first, |first, id| first.min(*id));
         self.next = ids.iter().fold(self.next, |next, id| next.max(id.saturating_add(1)));
     }
 

@@ -372,6 +372,11 @@ impl CollectionCore {
         })
     }
 
+    fn bytes_to_compact(&self, py: Python<'_>, storage: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
+        let storage = storage.map(arguments::storage).transpose()?;
+        self.handle.write(py, |collection| collection.bytes_to_compact(storage))
+    }
+
     fn backup(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
         self.handle.call(py, |collection| collection.backup(&path))?.map_err(|error| errors::backup(py, error, &path))
     }

@@ -13,6 +13,7 @@ pub(super) fn stats<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, 
     out.set_item("rows", stats.rows)?;
     out.set_item("sequence", stats.sequence)?;
     out.set_item("fresh_vectors", stats.fresh_vectors)?;
+    out.set_item("graphs", stats.graphs)?;
     out.set_item("checkpoint_rows", stats.checkpoint_rows)?;
     out.set_item("text_segments", stats.text_segments)?;
     let memory = PyDict::new(py);

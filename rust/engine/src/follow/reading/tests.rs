@@ -61,4 +61,6 @@ fn a_reader_reads_only_graphs_that_it_does_not_have() {
     collection.delete(ids).unwrap();
     reader.refresh().unwrap();
     assert!(!before[0].contains(3) && !before[0].contains(5) && before[0].contains(4));
+    // So do those that the refresh itself removed: searches would have to pass over them.
+    assert_eq!(graphs(&reader).iter().map(|graph| graph.len() as u64).sum::<u64>(), reader.len());
 }
