@@ -8,6 +8,7 @@ from tiercel.embed import Embedder
 from tiercel.errors import DiskFullError, ReadOnlyFileSystemError
 from tiercel.handles import Handle
 from tiercel.places import telling_where
+from tiercel.room import RoomToWrite
 
 __all__ = ["OpenCollection"]
 
@@ -15,13 +16,14 @@ __all__ = ["OpenCollection"]
 class OpenCollection(Handle):
     """The base of `Collection`: the compiled core and its directory, until they are closed."""
 
-    __slots__ = ("__weakref__", "_core", "_embedder", "_mode", "_path")
+    __slots__ = ("__weakref__", "_core", "_embedder", "_mode", "_path", "_room")
 
     _instead = 'threads share it, and another process opens it itself, with mode="r" to read'
     _core: CollectionCore
     _embedder: Embedder | None
     _mode: Literal["rw", "r"]
     _path: str
+    _room: RoomToWrite
 
     def __init__(self, *_: object, **__: object) -> None:
         raise TypeError("Collection: use tiercel.open(path), which opens or creates one")
@@ -30,6 +32,7 @@ class OpenCollection(Handle):
     def _opened(cls, path: str, mode: Literal["rw", "r"], core: CollectionCore, embedder: Embedder | None) -> Self:
         made = object.__new__(cls)
         made._path, made._mode, made._core, made._embedder = path, mode, core, embedder
+        made._room = RoomToWrite()
         return made
 
     @property

@@ -24,8 +24,9 @@ def free(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
 
 
 def test_opening_says_what_it_needs_and_how_to_need_less(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    needed = sum(file.stat().st_size for file in path.glob("index-*.seg"))
-    assert needed > 2000 * 32 * 4
+    graphs, log = (sum(file.stat().st_size for file in path.glob(names)) for names in ("index-*.seg", "log-*"))
+    assert graphs > 2000 * 32 * 4
+    needed = graphs + 4 * log
     free(monkeypatch, needed - 1)
     before = sorted(file.name for file in path.iterdir())
     for mode in ("rw", "r"):
@@ -55,3 +56,20 @@ def test_a_compaction_that_needs_more_memory_is_refused(path: Path, monkeypatch:
         # Nothing is left to rebuild.
         collection.compact()
         assert (len(collection), collection.storage) == (1000, "sq4")
+
+
+def test_writing_stops_before_memory_runs_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "_STEP", 1000 * 32 * 4)
+    vectors = np.ones((500, 32), np.float32)
+    with tiercel.open(path) as collection:
+        free(monkeypatch, 0)
+        collection.upsert([f"a{row}" for row in range(500)], vectors)
+        for _ in range(2):
+            with pytest.raises(MemoryError, match=r"writing vectors: expected .* GB of free memory, got 0.00 GB"):
+                collection.upsert([f"b{row}" for row in range(500)], vectors)
+        collection.upsert("c", texts="without a vector", metadata={"n": 1})
+        assert len(collection) == 2501
+        assert collection.stats()["fresh_vectors"] == 0
+        free(monkeypatch, 1 << 30)
+        collection.upsert([f"b{row}" for row in range(500)], vectors)
+        assert len(collection) == 3001
