@@ -13,6 +13,8 @@ from tiercel.policy import cgroup, system
 
 _LITTLE: Final = 64 << 20
 """Bytes that are not worth asking the system about."""
+_VALUE: Final = 4
+"""Bytes of a value of a vector."""
 _STEP: Final = 16 << 20
 """Bytes of vectors after which a writer asks again."""
 _MOVED: Final = 48 << 20
@@ -52,11 +54,12 @@ class RoomToWrite:
     def __init__(self) -> None:
         self._since = self._written = 0
 
-    def check(self, size: int, link: Callable[[], None]) -> None:
-        """Raise `MemoryError` if this process may not have enough for this many bytes of vectors.
+    def check(self, values: int, link: Callable[[], None]) -> None:
+        """Raise `MemoryError` if this process may not have enough for vectors of this many values.
 
         `link` puts those that were written before into graphs, which frees memory.
         """
+        size = values * _VALUE
         self._since += size
         self._written += size
         if size > 0 and self._since >= _STEP:

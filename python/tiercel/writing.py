@@ -258,7 +258,9 @@ class Writing(OpenCollection):
         self, write: Callable[[_Batch, list[int] | None], int], batch: _Batch, sequences: list[int] | None
     ) -> int:
         """Pass a batch to the core. The core counts only the vectors that are there."""
-        self._room.check(0 if batch[1] is None else batch[1].nbytes, self._core.wait_idle)
+        names, vectors, given, *_ = batch
+        count = 0 if vectors is None else len(names) if given is None else sum(given)
+        self._room.check(count * (self._core.dim or 0), self._core.wait_idle)
         with telling_where(self._path):
             try:
                 return write(batch, sequences)
