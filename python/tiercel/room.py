@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from tiercel._core import CollectionCore
 from tiercel.policy import cgroup, system
 
 _LITTLE: Final = 64 << 20
@@ -20,7 +21,7 @@ _STEP: Final = 16 << 20
 _MOVED: Final = 48 << 20
 """Bytes of vectors that the background links at a time."""
 _COPIES: Final = 3
-"""How often it holds them meanwhile, beyond where they stay: as they were, as they are, and on the way."""
+"""Copies held meanwhile: the growing segments, the batch, and what older searches still share."""
 
 
 def check_room_to_open(directory: str, raw: str) -> None:
@@ -38,6 +39,9 @@ def check_room_to_open(directory: str, raw: str) -> None:
     except OSError:
         # Opening tells what is wrong.
         return
+    if _is_missing(graphs + log + _to_link(log)):
+        # After a crash, some of the files are of no use.
+        graphs = CollectionCore.graph_bytes(directory)
     _check(graphs + log + _to_link(log), "opening the collection", "with raw='disk', full vectors stay in the file")
 
 

@@ -260,8 +260,8 @@ class Writing(OpenCollection):
         """Pass a batch to the core. The core counts only the vectors that are there."""
         names, vectors, given, *_ = batch
         count = 0 if vectors is None else len(names) if given is None else sum(given)
-        self._room.check(count * (self._core.dim or 0), self._core.wait_idle)
         with telling_where(self._path):
+            self._room.check(count * (self._core.dim or 0), self._core.wait_idle)
             try:
                 return write(batch, sequences)
             except InvalidInputError as error:

@@ -7,8 +7,8 @@ use crate::config::check_storage;
 use crate::errors::WriteError;
 use crate::maintain::checkpoint::checkpoint;
 use crate::maintain::rebuild::{bytes_to_rebuild, fill_up, rebuild};
-use crate::maintain::renumber::{is_sparse, renumber};
-use crate::maintain::upkeep::{apply, merge_graphs, merge_text, move_growing, take_out_dead};
+use crate::maintain::renumber::renumber;
+use crate::maintain::upkeep::{apply, is_sparse, merge_graphs, merge_text, move_growing, take_out_dead};
 
 impl Collection {
     /// Do all background work now: move all vectors into graphs, merge all texts, take out dead
@@ -23,7 +23,7 @@ impl Collection {
         fill_up(writer)
     }
 
-    /// Return about how many bytes of memory a compaction takes for a moment, beyond those that are in use.
+    /// Return about how many more bytes of memory a compaction holds at its peak.
     pub fn bytes_to_compact(&self, storage: Option<Storage>) -> Result<usize, WriteError> {
         let writer = self.writer()?;
         let _maintenance = writer.maintenance.lock();

@@ -13,6 +13,7 @@ use crate::errors::{OpenError, QueryError};
 use crate::follow::reading::Reading;
 use crate::follow::steady::steady;
 use crate::follow::viewer::{Following, Viewer};
+use crate::state::checkpoint::last_checkpoint;
 use crate::state::core::Core;
 use crate::state::placement::Placement;
 use crate::state::snapshot::Snapshot;
@@ -33,6 +34,16 @@ impl Collection {
         let core = Arc::new(Core::new(snapshot));
         core.events.info(format!("opened to read with {} records", core.snapshot().live));
         Ok(Self { core, access: Access::Read(Viewer { reading: Arc::new(reading), following: None }) })
+    }
+
+    /// Return the bytes of the files of the graphs of the collection in a directory, which are about as large
+    /// in memory.
+    pub fn graph_bytes(path: &Path) -> Result<u64, OpenError> {
+        let view = View::new(Arc::new(ReadOnlyVfs), path, Options::default().cache_bytes);
+        steady(|| {
+            let last = last_checkpoint(view.follow()?.reader())?;
+            last.graphs.iter().map(|name| Ok(view.open_segment(name)?.file_len())).sum()
+        })
     }
 
     /// Refresh a collection open for reading at an interval, until it is closed. A failure is kept

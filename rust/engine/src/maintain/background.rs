@@ -13,6 +13,7 @@ use crate::errors::{QueryError, WriteError};
 use crate::maintain::checkpoint::checkpoint;
 use crate::maintain::rebuild::fill_up;
 use crate::maintain::renumber;
+use crate::maintain::upkeep::MERGED;
 use crate::maintain::upkeep::apply;
 use crate::maintain::upkeep::merge_graphs;
 use crate::maintain::upkeep::merge_text;
@@ -142,10 +143,16 @@ fn tidy(writer: &Writer, maintenance: &mut Maintenance, idle: bool) -> Result<()
         apply(writer)?;
     }
     let enough = |count: usize| count >= MANY || (idle && count > 0);
-    if enough(fresh(&writer.snapshot())) {
+    let moved = fresh(&writer.snapshot());
+    if enough(moved) {
         move_growing(writer)?;
     }
-    merge_graphs(writer)?;
+    // As many as were moved, so that the graph that takes these does not grow far beyond full.
+    for _ in 0..moved.div_ceil(MERGED).max(1) {
+        if !merge_graphs(writer)? {
+            break;
+        }
+    }
     merge_text(writer)?;
     if enough(writer.buried.lock().len()) {
         take_out_dead(writer)?;

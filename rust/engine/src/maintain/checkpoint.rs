@@ -54,7 +54,16 @@ pub(crate) fn checkpoint(writer: &Writer, maintenance: &mut Maintenance) -> Resu
     let new: Vec<_> = graphs.iter().filter(|graph| !is_old(graph)).cloned().collect();
     let written = graphs.iter().map(|(name, graph)| Written::new(name.clone(), graph)).collect();
     maintenance.published(next, written, texts);
-    new.iter().try_for_each(|(name, graph)| settle(writer, name, graph))
+    let mut settled = Ok(());
+    for (name, graph) in &new {
+        let done = settle(writer, name, graph);
+        if done.is_err() {
+            // The next checkpoint writes it again, and tries again.
+            maintenance.graphs.retain(|written| written.name != *name);
+        }
+        settled = settled.and(done);
+    }
+    settled
 }
 
 /// Write the graphs that are not in files, and return all with the names of their files.

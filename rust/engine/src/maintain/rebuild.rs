@@ -6,7 +6,7 @@ use tiercel_index::{Index, Options, Storage};
 
 use crate::config::{Config, check_storage};
 use crate::errors::WriteError;
-use crate::maintain::upkeep::{is_mostly_dead, move_growing, take_out_dead};
+use crate::maintain::upkeep::{is_mostly_dead, is_sparse, move_growing, take_out_dead};
 use crate::state::vectors::{GRAPHS, Vectors, new_index};
 use crate::state::writer::Writer;
 
@@ -30,19 +30,26 @@ pub(crate) fn rebuild(writer: &Writer, storage: Storage) -> Result<(), WriteErro
     if is_needed { rebuild_these(writer, &pays, storage) } else { Ok(()) }
 }
 
-/// Return about how many bytes a rebuild takes for a moment, beyond those that are in use.
+/// Return about how many more bytes a compaction holds at its peak.
 pub(crate) fn bytes_to_rebuild(writer: &Writer, storage: Storage) -> Result<usize, WriteError> {
     take_out_dead(writer)?;
     let now = writer.snapshot();
     let Some(vectors) = &now.vectors else { return Ok(0) };
-    let pays = what_pays(vectors, writer.most, storage);
-    let (mut bytes, mut slots, mut living) = (0, 0, 0);
-    for graph in &pays {
-        bytes += graph.stats().bytes.iter().find_map(|(part, bytes)| (*part == "total").then_some(*bytes)).unwrap_or(0);
-        (slots, living) = (slots + graph.slots(), living + graph.len());
-    }
-    let each = bytes / slots.max(1);
-    Ok(each * living.min(most_of_new(vectors, &pays, writer.most)))
+    let all: Vec<_> = vectors.graphs().cloned().collect();
+    let living = |graphs: &[Arc<Index>]| graphs.iter().map(|graph| graph.len()).sum::<usize>();
+    let copied = if is_sparse(&now) || storage != now.config.storage {
+        // Renumbered records are read anew, and graphs with another storage published together.
+        living(&all)
+    } else {
+        // A graph goes once all of it is in new ones, of which the last may be full by then.
+        let pays = what_pays(vectors, writer.most, storage);
+        let largest = pays.iter().map(|graph| graph.len()).max().unwrap_or(0);
+        living(&pays).min(largest + most_of_new(vectors, &pays, writer.most))
+    };
+    let total =
+        |graph: &Arc<Index>| graph.stats().bytes.iter().find(|(part, _)| *part == "total").map_or(0, |part| part.1);
+    let slots: usize = all.iter().map(|graph| graph.slots()).sum();
+    Ok(all.iter().map(total).sum::<usize>() / slots.max(1) * copied)
 }
 
 /// Return the graphs that have dead rows or another storage, and, if there are several, those that are not
@@ -71,7 +78,7 @@ pub(crate) fn fill_up(writer: &Writer) -> Result<(), WriteError> {
 
 /// Copy the vectors of some graphs into new ones, which take their places. Each new one is published when
 /// it is full, and old ones go as soon as all of their vectors are in new ones, so that not all are in
-/// memory twice.
+/// memory twice. Graphs with another storage are published together, with the configuration.
 fn rebuild_these(writer: &Writer, old: &[Arc<Index>], storage: Storage) -> Result<(), WriteError> {
     let now = writer.snapshot();
     let Some(vectors) = &now.vectors else { return Ok(()) };
@@ -81,29 +88,38 @@ fn rebuild_these(writer: &Writer, old: &[Arc<Index>], storage: Storage) -> Resul
     let most = most_of_new(vectors, old, writer.most);
     let options = Options { storage, ..vectors.options().clone() };
     let empty = || new_index(options.clone()).map_err(WriteError::Unsearchable);
-    let (mut new, mut made, mut emptied) = (empty()?, Vec::new(), Vec::new());
+    let (mut new, mut made, mut published, mut emptied) = (empty()?, Vec::new(), 0, Vec::new());
     for graph in old {
         let mut rows = graph.ids();
         let others = || kept.iter().copied().chain(&made).chain([&new]);
         rows.retain(|row| !others().any(|other| other.contains(*row)));
         let mut rows = &rows[..];
+        if rows.is_empty() {
+            emptied.push(Arc::clone(graph));
+        }
         while !rows.is_empty() {
             writer.faults.meet("rebuild")?;
-            let (now, later) = rows.split_at(rows.len().min(COPIED).min(most - new.slots()));
-            new.add(graph.get(now)?, Some(now), &writer.work())?;
+            let (some, later) = rows.split_at(rows.len().min(COPIED).min(most - new.slots()));
+            new.add(graph.get(some)?, Some(some), &writer.work())?;
             rows = later;
+            if rows.is_empty() {
+                emptied.push(Arc::clone(graph));
+            }
             if new.slots() == most {
-                writer.faults.meet("rebuilt some")?;
                 made.push(std::mem::replace(&mut new, empty()?));
-                publish(writer, &made[made.len() - 1..], &emptied)?;
-                emptied.clear();
+                if storage == now.config.storage {
+                    writer.faults.meet("rebuilt some")?;
+                    publish(writer, &made[published..], &emptied)?;
+                    (published, emptied) = (made.len(), Vec::new());
+                }
             }
         }
-        emptied.push(Arc::clone(graph));
     }
     writer.faults.meet("rebuilt")?;
+    made.push(new);
     writer.change(|snapshot| {
-        snapshot.vectors = snapshot.vectors.as_ref().map(|vectors| vectors.with_graphs(&[new], &emptied));
+        let with = |vectors: &Vectors| vectors.with_graphs(&made[published..], &emptied);
+        snapshot.vectors = snapshot.vectors.as_ref().map(with);
         snapshot.config = Arc::new(Config { storage, ..(*snapshot.config).clone() });
         Ok(())
     })

@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::errors::{QueryError, WriteError};
 use crate::maintain::rebuild::rebuild;
 use crate::maintain::upkeep::apply;
-use crate::maintain::upkeep::{is_mostly_dead, move_growing};
+use crate::maintain::upkeep::{is_sparse, move_growing};
 use crate::state::checkpoint::{Checkpoint, INDEX, META, Maintenance, TEXT};
 use crate::state::load::{CONFIG, read};
 use crate::state::snapshot::Snapshot;
@@ -35,11 +35,6 @@ const RENUMBERED: &str = "renumbered";
 
 /// Rows at which the background renumbers them: half of the possible ones.
 const MANY: u32 = if cfg!(test) { 1 << 14 } else { 1 << 31 };
-
-/// Whether enough rows are dead that renumbering the live ones pays.
-pub(crate) fn is_sparse(snapshot: &Snapshot) -> bool {
-    is_mostly_dead(u64::from(snapshot.rows), snapshot.live)
-}
 
 /// Whether rows must be renumbered before they run out.
 pub(crate) fn is_due(snapshot: &Snapshot) -> bool {

@@ -21,7 +21,8 @@ pub(super) const MOVED: usize = 4;
 /// Vectors of a graph that is large.
 const LARGE: usize = 100_000;
 /// Vectors that are merged at a time: fresh ones wait meanwhile.
-const MERGED: usize = SEGMENT;
+pub(super) const MERGED: usize = SEGMENT;
+
 /// Apply the log to the record database.
 pub(crate) fn apply(writer: &Writer) -> Result<(), WriteError> {
     writer.faults.meet("apply")?;
@@ -29,8 +30,8 @@ pub(crate) fn apply(writer: &Writer) -> Result<(), WriteError> {
     writer.faults.meet("applied")
 }
 
-/// Move the vectors of all growing segments into the graph that is being filled. Return the snapshot of
-/// that moment, with the graphs of now, which have all of its vectors.
+/// Move the vectors of all growing segments into the graph that is being filled. Return the snapshot at the
+/// time of sealing, but with the current graphs, which by now hold all of its vectors.
 pub(crate) fn move_growing(writer: &Writer) -> Result<Snapshot, WriteError> {
     let (mut sealed, segments) = seal(writer)?;
     move_sealed(writer, &segments)?;
@@ -176,6 +177,11 @@ pub(crate) fn take_out_dead(writer: &Writer) -> Result<(), WriteError> {
         }
         Ok(())
     })
+}
+
+/// Whether enough rows are dead that renumbering the live ones pays.
+pub(crate) fn is_sparse(snapshot: &Snapshot) -> bool {
+    is_mostly_dead(u64::from(snapshot.rows), snapshot.live)
 }
 
 /// Whether enough rows are dead that a rebuild pays.

@@ -58,6 +58,19 @@ impl Passing {
         self.rows().range(first as u32..=last as u32).map(u64::from).collect()
     }
 
+    /// Choose from scratch, among the rows that the graph may have.
+    fn choose(&self, graph: &Index) -> Chosen {
+        loop {
+            let span = graph.span();
+            let ids: Vec<u64> = self.between(&span).collect();
+            let chosen = graph.choose(&ids);
+            // Rows that came in meanwhile would be missing for as long as this choice is used.
+            if graph.span() == span {
+                return chosen;
+            }
+        }
+    }
+
     /// Return those of the rows that are in a range.
     fn between(&self, span: &Range<u64>) -> impl Iterator<Item = u64> {
         let row = |id: u64| u32::try_from(id).unwrap_or(u32::MAX);
@@ -76,10 +89,7 @@ impl Passing {
                 let passes = |row| u32::try_from(row).is_ok_and(|row| self.rows().contains(row));
                 Arc::new(graph.choose_again(&chosen, changed.iter().map(u64::from), passes))
             }
-            None => {
-                let ids: Vec<u64> = self.between(&graph.span()).collect();
-                Arc::new(graph.choose(&ids))
-            }
+            None => Arc::new(self.choose(graph)),
         };
         picked.retain(|picked| picked.graph.strong_count() > 0);
         let (graph, changed) = (Arc::downgrade(graph), RoaringBitmap::new());
@@ -90,6 +100,8 @@ impl Passing {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use tiercel_index::{Filter, Metric, Options};
 
     use super::*;
@@ -135,6 +147,24 @@ mod tests {
         assert_eq!(count(&passing, &main), 98);
         // Another index has other vectors.
         assert_eq!(count(&last, &index(0..20)), 3);
+    }
+
+    #[test]
+    fn rows_that_come_in_while_a_graph_is_asked_are_chosen() {
+        let graph = index(0..1);
+        let rows: RoaringBitmap = (0..20_000).collect();
+        let mut made = vec![Passing::new(rows.clone())];
+        thread::scope(|scope| {
+            let adding = scope.spawn(|| (1..200).for_each(|batch| add(&graph, 100 * batch..100 * (batch + 1))));
+            while !adding.is_finished() {
+                let passing = Passing::new(rows.clone());
+                passing.chosen(&graph);
+                made.push(passing);
+            }
+        });
+        for passing in made {
+            assert_eq!(count(&passing, &graph), graph.len());
+        }
     }
 
     #[test]

@@ -165,9 +165,9 @@ impl Vectors {
         Ok(with)
     }
 
-    /// Return the full graph to take vectors from, the smallest, and the one to put them into, the next
-    /// smallest, once there are as many graphs as may be and the filling one has `most` slots, too. Until
-    /// all are moved, this returns the same first graph, since the others only grow.
+    /// Return the smallest full graph, whose vectors should go into the second smallest, which is returned,
+    /// too; `None` unless there are as many graphs as may be and the filling one has `most` slots. Until
+    /// all are moved, the first is the same, since the others only grow.
     pub(crate) fn merge(&self, most: usize) -> Option<(&Arc<Index>, &Arc<Index>)> {
         if self.full.len() + 1 < GRAPHS || self.filling.slots() < most {
             return None;
@@ -177,8 +177,8 @@ impl Vectors {
         Some((from, others.min_by_key(|graph| graph.slots())?))
     }
 
-    /// Return a copy with these graphs, if they have vectors, in place of others whose vectors are in them.
-    /// The filling graph is replaced only by the last one.
+    /// Return a copy in which `new` graphs take the place of `replaced` ones, of the filling one by the last.
+    /// Other new graphs without vectors are left out.
     pub(crate) fn with_graphs(&self, new: &[Arc<Index>], replaced: &[Arc<Index>]) -> Self {
         let mut with = self.clone();
         let is_replaced = |graph: &Arc<Index>| replaced.iter().any(|replaced| Arc::ptr_eq(replaced, graph));

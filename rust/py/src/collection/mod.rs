@@ -372,6 +372,11 @@ impl CollectionCore {
         })
     }
 
+    #[staticmethod]
+    fn graph_bytes(py: Python<'_>, path: PathBuf) -> PyResult<u64> {
+        detached(py, || Collection::graph_bytes(&path))?.map_err(|error| errors::open(py, error, &path))
+    }
+
     fn bytes_to_compact(&self, py: Python<'_>, storage: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
         let storage = storage.map(arguments::storage).transpose()?;
         self.handle.write(py, |collection| collection.bytes_to_compact(storage))

@@ -152,3 +152,20 @@ fn a_checkpoint_writes_only_graphs_that_have_grown() {
     assert_eq!(files(&collection), after);
     assert_eq!(collection.verify().unwrap(), []);
 }
+
+#[test]
+fn a_graph_that_was_emptied_and_filled_again_is_written_again() {
+    let vfs = SimVfs::new();
+    let collection = quieted(open(&vfs));
+    assert!(add(&collection, 0) && write_checkpoint(&collection));
+    collection.delete((0..BATCH).map(|number| number.to_string()).collect()).unwrap();
+    assert!(attempt(&collection, take_out_dead));
+    upsert(&collection, BATCH..2 * BATCH);
+    assert!(link(&collection) && write_checkpoint(&collection));
+    drop(collection);
+    let collection = open(&vfs);
+    for number in BATCH..2 * BATCH {
+        let search = Search { vector: Some(&vector(number)), k: 1, ..Search::default() };
+        assert_eq!(collection.search(&search).unwrap().matches[0].id, number.to_string());
+    }
+}
