@@ -37,10 +37,10 @@ def check_room_to_open(directory: str, raw: str) -> None:
             sum(file.stat().st_size for file in Path(directory).glob(names)) for names in ("index-*.seg", "log-*")
         )
     except OSError:
-        # Opening tells what is wrong.
+        # The directory cannot be listed. Opening it will raise the proper error.
         return
     if _is_missing(graphs + log + _to_link(log)):
-        # After a crash, some of the files are of no use.
+        # A crash may have left files that no checkpoint names. Count only the named ones.
         graphs = CollectionCore.graph_bytes(directory)
     _check(graphs + log + _to_link(log), "opening the collection", "with raw='disk', full vectors stay in the file")
 

@@ -38,7 +38,7 @@ pub(crate) fn bytes_to_rebuild(writer: &Writer, storage: Storage) -> Result<usiz
     let all: Vec<_> = vectors.graphs().cloned().collect();
     let living = |graphs: &[Arc<Index>]| graphs.iter().map(|graph| graph.len()).sum::<usize>();
     let copied = if is_sparse(&now) || storage != now.config.storage {
-        // Renumbered records are read anew, and graphs with another storage published together.
+        // Renumbering reads all graphs again, and a change of storage publishes the new ones together.
         living(&all)
     } else {
         // A graph goes once all of it is in new ones, of which the last may be full by then.
